@@ -25,7 +25,7 @@ def ensure_torchvision() -> None:
     import torch
 
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except (RuntimeError, OSError) as error:
         if "nms" not in str(error) and not isinstance(error, OSError):
             raise

@@ -177,9 +177,7 @@ class Rollout:
         """Kept ids for every token, or empty when nothing was truncated."""
         if not any(s.kept_ids for s in self.segments):
             return ()
-        return tuple(
-            k for s in self.segments for k in (s.kept_ids or ((),) * len(s.token_ids))
-        )
+        return tuple(k for s in self.segments for k in (s.kept_ids or ((),) * len(s.token_ids)))
 
     @property
     def truncated(self) -> bool:

@@ -1,0 +1,67 @@
+"""A task: a question form with a prompt, a parser, rewards, a measure and a gold answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from mmrl.parse.completion import parse_completion
+from mmrl.registry import Registry
+from mmrl.roles import Reward
+from mmrl.types import Parsed, Rollout, Sample
+
+Measure = Callable[[Rollout, Sample], float | None]
+
+
+class World(Protocol):
+    """Draws sample number `index` of a split: the same arguments, the same sample, byte for byte.
+
+    Splits are disjoint in their sources; indices are unbounded.
+    """
+
+    def __call__(self, index: int, /, *, split: str, seed: int, **options: Any) -> Sample: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is asked, how it is answered and how an answer is judged.
+
+    `template` holds `{question}` once. `score` is the task's own measure in [0, 1], the same for
+    every method; `outcome = score >= threshold`. `gold(sample)` is the reference answer in the
+    demanded form: it earns every reward's maximum, and an empty completion the minimum
+    (`mmrl check` asserts both for every row it reads).
+    """
+
+    name: str
+    template: str
+    rewards: tuple[Reward, ...]
+    score: Measure
+    gold: Callable[[Sample], str]
+    threshold: float = 0.5
+    parse: Callable[[str], Parsed] = parse_completion
+    measures: Mapping[str, Measure] = field(default_factory=lambda: MappingProxyType({}))
+    """Further measures that evaluation reports, beside `score`."""
+    score_name: str = "score"
+    """What evaluation calls `score` ("iou", "accuracy", …)."""
+    world: World | None = None
+    world_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def messages(self, sample: Sample) -> tuple[Mapping[str, Any], ...]:
+        """The chat messages of a sample: its media in order, then the filled template."""
+        content: list[Mapping[str, Any]] = [{"type": m.kind, "media": m} for m in sample.media]
+        text = self.template.replace("{question}", sample.question)
+        content.append({"type": "text", "text": text})
+        return ({"role": "user", "content": tuple(content)},)
+
+
+TASKS: Registry[Task] = Registry(
+    "task",
+    builtin=("mmrl.tasks.grounding", "mmrl.tasks.temporal", "mmrl.tasks.choice", "mmrl.tasks.text"),
+)
+
+
+def register_task(task: Task) -> Task:
+    """Adds a task to the registry under its name."""
+    return TASKS.add(task.name, task)
