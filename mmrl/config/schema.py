@@ -20,11 +20,11 @@ class Section(BaseModel):
 class LoraConfig(Section):
     """Low-rank adapters on the language model (PEFT)."""
 
-    r: int = Field(16, ge=1)
+    r: int = Field(default=16, ge=1)
     """Rank."""
     alpha: float = 32.0
     """Scale numerator: the update is multiplied by alpha / r."""
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     """Off: dropout makes the old and the new log-probs of equal weights differ."""
     targets: tuple[str, ...] = ()
     """Module name suffixes; empty means every linear layer of the language model."""
@@ -47,7 +47,7 @@ class PolicyConfig(Section):
     """Parts that keep their weights."""
     gradient_checkpointing: bool = False
     """Recomputes activations in the backward pass: slower, less memory."""
-    max_prompt_tokens: int = Field(16384, ge=1)
+    max_prompt_tokens: int = Field(default=16384, ge=1)
     """Prompts longer than this are refused or their frames reduced; never cut."""
     over_budget: Literal["refuse", "reduce_frames"] = "refuse"
     always_run_vision: bool = False
@@ -57,18 +57,18 @@ class PolicyConfig(Section):
 class MediaBudgetConfig(Section):
     """Pixels and frames of one medium; None takes the family's own default."""
 
-    min_pixels: int | None = Field(None, ge=1)
+    min_pixels: int | None = Field(default=None, ge=1)
     """Per picture or frame."""
-    max_pixels: int | None = Field(None, ge=1)
+    max_pixels: int | None = Field(default=None, ge=1)
     """Per picture or frame."""
-    total_pixels: int | None = Field(None, ge=1)
+    total_pixels: int | None = Field(default=None, ge=1)
     """Over all frames of a clip."""
-    fps: float | None = Field(None, gt=0)
+    fps: float | None = Field(default=None, gt=0)
     """Frames sampled a second of video."""
-    num_frames: int | None = Field(None, ge=1)
+    num_frames: int | None = Field(default=None, ge=1)
     """Exact number of frames; excludes fps."""
-    min_frames: int | None = Field(None, ge=1)
-    max_frames: int | None = Field(None, ge=1)
+    min_frames: int | None = Field(default=None, ge=1)
+    max_frames: int | None = Field(default=None, ge=1)
     strategy: Literal["uniform", "fps", "shuffled", "scenes"] | None = None
 
 
@@ -81,13 +81,13 @@ class MediaConfig(Section):
     """A sample whose media cannot be read is counted and left out, or ends the run."""
     cache_dir: str | None = None
     """Decoded clips on disk; None keeps them in memory only."""
-    cache_gb: float = Field(4.0, gt=0)
+    cache_gb: float = Field(default=4.0, gt=0)
     """Bound of the disk cache, in 2**30 bytes."""
-    memory_gb: float = Field(1.0, gt=0)
+    memory_gb: float = Field(default=1.0, gt=0)
     """Bound of decoded media held in memory, in 2**30 bytes."""
-    workers: int = Field(1, ge=0)
+    workers: int = Field(default=1, ge=0)
     """Decoding processes for clips; 0 decodes in the training process (no time limit then)."""
-    timeout_s: float = Field(30.0, gt=0)
+    timeout_s: float = Field(default=30.0, gt=0)
     """A clip that takes longer is killed and quarantined."""
 
 
@@ -95,11 +95,11 @@ class RolloutConfig(Section):
     """How completions are sampled."""
 
     engine: Literal["transformers"] = "transformers"
-    max_new_tokens: int = Field(512, ge=1)
-    temperature: float = Field(1.0, gt=0)
+    max_new_tokens: int = Field(default=512, ge=1)
+    temperature: float = Field(default=1.0, gt=0)
     """1: log-probs of the learner need no correction."""
-    top_p: float = Field(1.0, gt=0, le=1)
-    top_k: int = Field(0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
     """0 keeps all. With truncation the kept ids are stored and ratios renormalised on them."""
     stop: tuple[str, ...] = ()
     """Texts that end a completion."""
@@ -116,7 +116,7 @@ class RewardConfig(Section):
     """Calling convention of `function`."""
     weight: float = 1.0
     bounds: tuple[float, float] = (0.0, 1.0)
-    timeout_s: float = Field(10.0, gt=0)
+    timeout_s: float = Field(default=10.0, gt=0)
     """Per sample; a slower call is killed and the part marked failed."""
     in_process: bool = False
     """Runs in the training process, untimed (for functions that cannot travel)."""
@@ -133,9 +133,9 @@ class DataEntry(Section):
     dataset: str | None = None
     """A data set registered by `register_dataset`."""
     split: str = "train"
-    weight: float = Field(1.0, ge=0)
+    weight: float = Field(default=1.0, ge=0)
     """Share of draws, relative to the other entries."""
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(default=None, ge=1)
     """Only the first rows, or the size of a world's epoch."""
     options: dict[str, Any] = {}
     """Options of the world."""
@@ -151,18 +151,18 @@ class DataEntry(Section):
 class OptimizerConfig(Section):
     """AdamW and its schedule."""
 
-    lr: float = Field(1e-6, ge=0)
+    lr: float = Field(default=1e-6, ge=0)
     """Peak learning rate (1e-6: the usual for 3-7 B models)."""
     rates: dict[str, float] = {}
     """Learning rates by module prefix: "vision", "projector", "language", or a parameter prefix."""
     betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = Field(1e-8, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    eps: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    warmup_steps: int = Field(0, ge=0)
-    min_lr_ratio: float = Field(0.0, ge=0, le=1)
+    warmup_steps: int = Field(default=0, ge=0)
+    min_lr_ratio: float = Field(default=0.0, ge=0, le=1)
     """Where linear and cosine end, as a share of the peak."""
-    max_grad_norm: float = Field(1.0, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
 
 
 class StageConfig(Section):
@@ -179,14 +179,14 @@ class StageConfig(Section):
     """Settings that differ from the recipe's optimizer; the schedule runs over the stage."""
     reset_optimizer: bool = False
     """Forgets the moments at the stage's start."""
-    prompts_per_step: int | None = Field(None, ge=1)
+    prompts_per_step: int | None = Field(default=None, ge=1)
 
 
 class EarlyStop(Section):
     """Ends the run when a measure has not improved."""
 
     measure: str
-    patience: int = Field(3, ge=1)
+    patience: int = Field(default=3, ge=1)
     """Evaluations without a new best."""
 
 
@@ -194,19 +194,19 @@ class EvalConfig(Section):
     """Evaluation on held-out samples."""
 
     data: tuple[DataEntry, ...] = ()
-    every: int = Field(0, ge=0)
+    every: int = Field(default=0, ge=0)
     """Steps between evaluations; 0 evaluates before the first and after the last step only."""
-    samples: int = Field(4, ge=1)
+    samples: int = Field(default=4, ge=1)
     """Completions whose measures are averaged, at `temperature`."""
-    best_of: int = Field(8, ge=1)
+    best_of: int = Field(default=8, ge=1)
     """Completions of which the best counts, for the room that is left."""
     greedy: bool = True
-    temperature: float = Field(1.0, gt=0)
-    limit: int = Field(256, ge=1)
+    temperature: float = Field(default=1.0, gt=0)
+    limit: int = Field(default=256, ge=1)
     """Samples an entry of `data`."""
-    interim_limit: int | None = Field(None, ge=1)
+    interim_limit: int | None = Field(default=None, ge=1)
     """Samples an entry at evaluations in the middle of the run; None takes `limit`."""
-    batch_prompts: int = Field(32, ge=1)
+    batch_prompts: int = Field(default=32, ge=1)
     """Prompts sampled together."""
     early_stop: EarlyStop | None = None
 
@@ -214,30 +214,30 @@ class EvalConfig(Section):
 class TrainConfig(Section):
     """The loop."""
 
-    steps: int = Field(100, ge=1)
+    steps: int = Field(default=100, ge=1)
     """Of the only stage, when `stages` is not given."""
-    prompts_per_step: int = Field(16, ge=1)
+    prompts_per_step: int = Field(default=16, ge=1)
     """Groups that a step trains on, over all ranks."""
-    tokens_per_pack: int = Field(16384, ge=1)
+    tokens_per_pack: int = Field(default=16384, ge=1)
     """Prompt and completion tokens that go through the model together."""
-    max_draws: int = Field(0, ge=0)
+    max_draws: int = Field(default=0, ge=0)
     """Samples a step may draw to fill up after gates; 0 means 4 x prompts_per_step."""
-    max_empty_steps: int = Field(10, ge=1)
+    max_empty_steps: int = Field(default=10, ge=1)
     """Steps in a row without a usable group before the run ends with the reason."""
-    time_limit_s: float | None = Field(None, gt=0)
+    time_limit_s: float | None = Field(default=None, gt=0)
     """Training stops with a checkpoint when this is used up (evaluation included)."""
     prefetch: bool = True
     """Reads the next step's media while this one trains."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
     """CPU threads of torch; fixed for bit-equal results. None keeps torch's choice."""
 
 
 class CheckpointConfig(Section):
     """What is kept to resume and to use."""
 
-    every: int = Field(50, ge=0)
+    every: int = Field(default=50, ge=0)
     """Steps between checkpoints; 0 keeps the last only."""
-    keep: int = Field(2, ge=1)
+    keep: int = Field(default=2, ge=1)
     """Newest checkpoints kept."""
     best: str | None = None
     """Evaluation measure whose best checkpoint is kept beside them, e.g. "iou"."""
@@ -248,7 +248,7 @@ class LogConfig(Section):
 
     console: Literal["auto", "live", "lines", "quiet"] = "auto"
     """"auto": a live line on a terminal, plain lines elsewhere."""
-    rollouts_every: int = Field(1, ge=0)
+    rollouts_every: int = Field(default=1, ge=0)
     """Steps between written rollout files; 0 writes none."""
     tokens: bool = True
     """Writes the token table (ids, log-probs, advantages, weights) beside the rollouts."""
@@ -265,7 +265,7 @@ class Run(Section):
     name: str = "run"
     run_dir: str | None = None
     """Run folder; None means runs/<name>."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     policy: PolicyConfig
     media: MediaConfig = MediaConfig()
     rollout: RolloutConfig = RolloutConfig()
