@@ -1,0 +1,172 @@
+"""Evaluation: completions of held-out samples, their measures, and what changed.
+
+A sample's seeds depend on the sample alone, so two evaluations of one run are paired item by item.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mmrl.config.schema import EvalConfig
+from mmrl.errors import MediaError, PolicyError
+from mmrl.eval.measures import Estimate, estimate
+from mmrl.tasks.base import TASKS
+from mmrl.seeds import seed_of
+from mmrl.types import Rollout, Sample, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One evaluated sample: its measures (each a mean over completions) and what was said."""
+
+    id: str
+    task: str
+    values: Mapping[str, float]
+    texts: tuple[str, ...]
+    """Sampled completions first, then the greedy one where there is one."""
+    question: str = ""
+    target: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """All items of one evaluation and their estimates by measure."""
+
+    step: int
+    items: tuple[Item, ...]
+    skipped: int = 0
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+
+    def of(self, measure: str) -> dict[str, float]:
+        """Item id -> value, for pairing."""
+        return {i.id: i.values[measure] for i in self.items if measure in i.values}
+
+    def save(self, path: Path) -> None:
+        """One JSON line an item, written aside and renamed."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".part")
+        with aside.open("w") as file:
+            for item in self.items:
+                record = {
+                    "id": item.id,
+                    "task": item.task,
+                    "question": item.question,
+                    "target": item.target,
+                    "values": dict(item.values),
+                    "texts": list(item.texts),
+                }
+                file.write(json.dumps(record, default=str) + "\n")
+        aside.replace(path)
+
+    @staticmethod
+    def load(path: Path, step: int) -> Evaluation:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        items = tuple(
+            Item(
+                id=r["id"],
+                task=r["task"],
+                question=r["question"],
+                target=r["target"],
+                values=r["values"],
+                texts=tuple(r["texts"]),
+            )
+            for r in rows
+        )
+        return Evaluation(step=step, items=items, estimates=_estimates(items))
+
+
+def evaluate_samples(
+    samples: Sequence[Sample],
+    models: Any,
+    config: EvalConfig,
+    *,
+    seed: int,
+    step: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Samples `max(samples, best_of)` completions of each sample (and a greedy one), measures them.
+
+    Measures of an item: `<score>` mean over the first `samples` completions, `<score>_best<k>` the
+    best of `best_of`, `<score>_greedy`, each further measure of the task, `accuracy` (score at or
+    above the task's threshold), `format`, `length` in tokens. Samples whose media cannot be read
+    or that are too long are counted in `skipped`.
+    """
+    items: list[Item] = []
+    skipped = 0
+    draws = max(config.samples, config.best_of)
+    for batch in _chunks(samples, config.batch_prompts):
+        usable, prompts = [], []
+        for sample in batch:
+            try:
+                prompts.append(models.encode(sample))
+            except (MediaError, PolicyError):
+                skipped += 1
+                continue
+            usable.append(sample)
+        seeds = [[seed_of(seed, "eval", s.id, k) for k in range(draws)] for s in usable]
+        sampled = models.sample(
+            usable, prompts, seeds=seeds, temperature=config.temperature, policy_step=step
+        )
+        greedy: Sequence[Sequence[Rollout]] = [[] for _ in usable]
+        if config.greedy:
+            greedy = models.sample(
+                usable, prompts, seeds=[[0]] * len(usable), temperature=0.0, policy_step=step
+            )
+        for sample, rollouts, best in zip(usable, sampled, greedy, strict=True):
+            items.append(_item(sample, rollouts, best, config))
+        progress(min(len(samples), len(items) + skipped), len(samples))
+    return Evaluation(step=step, items=tuple(items), skipped=skipped, estimates=_estimates(items))
+
+
+def _item(
+    sample: Sample, rollouts: Sequence[Rollout], greedy: Sequence[Rollout], config: EvalConfig
+) -> Item:
+    task = TASKS.get(sample.task)
+    name = task.score_name
+    scores = [task.score(r, sample) or 0.0 for r in rollouts]
+    shown = rollouts[: config.samples]
+    values = {
+        name: _mean(scores[: config.samples]),
+        f"{name}_best{config.best_of}": max(scores[: config.best_of]),
+        "accuracy": _mean([float(s >= task.threshold) for s in scores[: config.samples]]),
+        "format": _mean([float(r.parsed.verdict is Verdict.OK) for r in shown]),
+        "length": _mean([float(len(r.token_ids)) for r in shown]),
+    }
+    for extra, measure in task.measures.items():
+        known = [v for r in shown if (v := measure(r, sample)) is not None]
+        if known:
+            values[extra] = _mean(known)
+    for rollout in greedy:
+        values[f"{name}_greedy"] = task.score(rollout, sample) or 0.0
+    return Item(
+        id=sample.id,
+        task=sample.task,
+        question=sample.question,
+        target=sample.target,
+        values=values,
+        texts=tuple(r.text for r in (*rollouts, *greedy)),
+    )
+
+
+def _estimates(items: Sequence[Item]) -> dict[str, Estimate]:
+    names = sorted({n for i in items for n in i.values})
+    return {n: estimate([i.values[n] for i in items if n in i.values]) for n in names}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _chunks(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:
+    for start in range(0, len(samples), size):
+        yield samples[start : start + size]
+
+
+def with_parsers(rollouts: Sequence[Rollout], sample: Sample) -> list[Rollout]:
+    """Rollouts with the parse of their sample's own task."""
+    parse = TASKS.get(sample.task).parse
+    return [replace(r, parsed=parse(r.text)) for r in rollouts]

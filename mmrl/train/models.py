@@ -1,0 +1,82 @@
+"""The doors to models that plans, probes and evaluation go through."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from mmrl.config.schema import RolloutConfig
+from mmrl.errors import PolicyError
+from mmrl.rollout.hf import Sampling
+from mmrl.tasks.base import TASKS
+from mmrl.types import Prompt, Rollout, Sample
+
+
+class Doors:
+    """The policy, its sampler, and the way from a sample to its prompt.
+
+    `bad` counts samples that could not become prompts, by reason.
+    """
+
+    def __init__(self, policy: Any, sampler: Any, rollout: RolloutConfig, *, seed: int) -> None:
+        self.policy, self.sampler, self.seed = policy, sampler, seed
+        self.sampling = Sampling(
+            max_new_tokens=rollout.max_new_tokens,
+            temperature=rollout.temperature,
+            top_k=rollout.top_k,
+            top_p=rollout.top_p,
+            stop=rollout.stop,
+        )
+        self.bad: Counter[str] = Counter()
+        self.bad_samples: dict[str, str] = {}
+        self._prompts: dict[int, tuple[Sample, Prompt]] = {}
+
+    def encode(self, sample: Sample) -> Prompt:
+        """The prompt of a sample; the same object while the sample is in use (`forget` ends it).
+
+        Raises MediaError or PolicyError when the sample cannot be a prompt.
+        """
+        known = self._prompts.get(id(sample))
+        if known is not None and known[0] is sample:
+            return known[1]
+        task = TASKS.get(sample.task)
+        try:
+            prompt = self.policy.encode(task.messages(sample))
+        except PolicyError as error:
+            raise PolicyError(f'sample "{sample.id}": {error}') from error
+        self._prompts[id(sample)] = (sample, prompt)
+        return prompt
+
+    def forget(self) -> None:
+        """Drops prompts (and their pixels) of the step that ended."""
+        self._prompts.clear()
+
+    def report_bad(self, sample: Sample, error: Exception) -> None:
+        """Counts a sample that was left out, with its reason."""
+        self.bad[getattr(error, "reason", "prompt")] += 1
+        self.bad_samples.setdefault(sample.id, str(error))
+
+    def sample(
+        self,
+        samples: Sequence[Sample],
+        prompts: Sequence[Prompt],
+        *,
+        seeds: Sequence[Sequence[int]],
+        temperature: float,
+        policy_step: int,
+    ) -> list[list[Rollout]]:
+        """len(seeds[i]) rollouts of each prompt, parsed by the sample's own task."""
+        sampled = self.sampler.sample(
+            prompts,
+            group_size=len(seeds[0]) if seeds else 0,
+            seeds=seeds,
+            sampling=replace(self.sampling, temperature=temperature),
+            policy_step=policy_step,
+        )
+        out = []
+        for sample, rollouts in zip(samples, sampled, strict=True):
+            parse = TASKS.get(sample.task).parse
+            out.append([replace(r, parsed=parse(r.text)) for r in rollouts])
+        return out

@@ -1,0 +1,1 @@
+"""Observers: console, files and trackers. They receive frozen values and return nothing."""

@@ -1,0 +1,132 @@
+"""Groups -> scored groups: rewards, the task's own score, bonuses, and their combination.
+
+A part that is None for every rollout of a group does not apply to it and is left out of the sum; a
+part that is None for some of them makes those unscorable, so that no two rewards of a group are
+sums over different parts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from mmrl.errors import RewardError
+from mmrl.roles import Bonus, Combine, Reward
+from mmrl.tasks.base import TASKS, Task
+from mmrl.types import Clock, Group, Sample, ScoredGroup
+
+
+class Isolated(Protocol):
+    """Runs user rewards elsewhere: `submit` at once, `result` when it is needed."""
+
+    def submit(self, reward: Reward, group: Group, clock: Clock, /) -> Any: ...
+
+    def result(self, handle: Any, /) -> tuple[Sequence[float | None], Sequence[str | None]]: ...
+
+
+class Scorer:
+    """Applies a method's rewards to finished groups."""
+
+    def __init__(
+        self,
+        *,
+        rewards: Mapping[str, Sequence[Reward]],
+        bonuses: Sequence[Bonus],
+        combine: Combine,
+        isolated: Isolated | None = None,
+    ) -> None:
+        """`rewards` are the parts of each task, by task name."""
+        self.rewards = rewards
+        self.bonuses = tuple(bonuses)
+        self.combine = combine
+        self.isolated = isolated
+
+    def __call__(self, groups: Sequence[Group], clock: Clock) -> list[ScoredGroup]:
+        waiting = [self._submit(group, clock) for group in groups]
+        return [
+            self._score(group, handles, clock)
+            for group, handles in zip(groups, waiting, strict=True)
+        ]
+
+    def _submit(self, group: Group, clock: Clock) -> dict[str, Any]:
+        if self.isolated is None:
+            return {}
+        return {
+            reward.name: self.isolated.submit(reward, group, clock)
+            for reward in self.rewards[group.sample.task]
+            if reward.isolated
+        }
+
+    def _score(self, group: Group, handles: Mapping[str, Any], clock: Clock) -> ScoredGroup:
+        task = TASKS.get(group.sample.task)
+        parts: dict[str, tuple[float | None, ...]] = {}
+        failures: dict[str, tuple[str | None, ...]] = {}
+        weights: dict[str, float] = {}
+        for reward in self.rewards[group.sample.task]:
+            weights[reward.name] = reward.weight
+            if reward.name in handles and self.isolated is not None:
+                values, reasons = self.isolated.result(handles[reward.name])
+                parts[reward.name] = tuple(values)
+                if any(reasons):
+                    failures[reward.name] = tuple(reasons)
+            else:
+                parts[reward.name] = tuple(
+                    _checked(reward, group.sample, value) for value in _apply(reward, group, clock)
+                )
+        score = tuple(_task_score(task, group, g) for g in range(len(group)))
+        scored = ScoredGroup(
+            group=group,
+            parts=parts,
+            score=score,
+            outcome=tuple(s is not None and s >= task.threshold for s in score),
+            rewards=(None,) * len(group),
+            failures=failures,
+        )
+        for bonus in self.bonuses:
+            parts[bonus.name] = tuple(bonus(scored, clock))
+            weights[bonus.name] = getattr(bonus, "weight", 1.0)
+        return replace(scored, rewards=self._combine(scored, weights, clock))
+
+    def _combine(
+        self, scored: ScoredGroup, weights: Mapping[str, float], clock: Clock
+    ) -> tuple[float | None, ...]:
+        applies = {n: v for n, v in scored.parts.items() if any(x is not None for x in v)}
+        rewards: list[float | None] = []
+        for g, score in enumerate(scored.score):
+            values = {name: column[g] for name, column in applies.items()}
+            if not values or any(v is None for v in values.values()):
+                rewards.append(None)
+                continue
+            weighted = {n: weights[n] * v for n, v in values.items() if v is not None}
+            rewards.append(float(self.combine(weighted, score or 0.0, scored.group.sample, clock)))
+        return tuple(rewards)
+
+
+def _apply(reward: Reward, group: Group, clock: Clock) -> list[float | None]:
+    return [
+        reward.fn(
+            rollout,
+            group.sample,
+            {kind: values[g] for kind, values in group.evidence.items()},
+            clock,
+        )
+        for g, rollout in enumerate(group.rollouts)
+    ]
+
+
+def _checked(reward: Reward, sample: Sample, value: float | None) -> float | None:
+    if value is None:
+        return None
+    low, high = reward.bounds
+    if not math.isfinite(value) or not low - 1e-9 <= value <= high + 1e-9:
+        raise RewardError(
+            f'reward "{reward.name}" gave {value} for sample "{sample.id}"; '
+            f"its declared bounds are [{low}, {high}]"
+        )
+    return float(value)
+
+
+def _task_score(task: Task, group: Group, g: int) -> float | None:
+    return task.score(group.rollouts[g], group.sample)
