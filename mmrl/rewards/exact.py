@@ -1,0 +1,36 @@
+"""Rewards for answers that are right or wrong: a number, a short text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmrl.parse.values import normal_text, parse_number, same_number
+from mmrl.rewards.format import NO_EVIDENCE
+from mmrl.rewards.gold import gold_number, gold_texts
+from mmrl.types import Clock, Rollout, Sample
+
+
+def number_reward(
+    rollout: Rollout,
+    sample: Sample,
+    evidence: Mapping[type, Any] = NO_EVIDENCE,
+    clock: Clock | None = None,
+    /,
+) -> float:
+    """1 where the answer's one number equals the reference to 1e-6 relative, else 0."""
+    gold = gold_number(sample)
+    value = parse_number(rollout.parsed.answer or "")
+    return 1.0 if value is not None and same_number(value, gold) else 0.0
+
+
+def text_reward(
+    rollout: Rollout,
+    sample: Sample,
+    evidence: Mapping[type, Any] = NO_EVIDENCE,
+    clock: Clock | None = None,
+    /,
+) -> float:
+    """1 where the answer equals an accepted text but for case, spaces and outer punctuation."""
+    golds = gold_texts(sample)
+    return 1.0 if normal_text(rollout.parsed.answer or "") in golds else 0.0

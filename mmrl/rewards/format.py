@@ -1,0 +1,22 @@
+"""Reward for well-formed tags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from mmrl.types import Clock, Rollout, Sample, Verdict
+
+NO_EVIDENCE: Mapping[type, Any] = MappingProxyType({})
+
+
+def format_reward(
+    rollout: Rollout,
+    sample: Sample,
+    evidence: Mapping[type, Any] = NO_EVIDENCE,
+    clock: Clock | None = None,
+    /,
+) -> float:
+    """1 where the parser's verdict on the tags is OK, else 0."""
+    return 1.0 if rollout.parsed.verdict is Verdict.OK else 0.0

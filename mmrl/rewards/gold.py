@@ -1,0 +1,113 @@
+"""Reference answers read out of a sample: unparsable gold is a data error, never a reward."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from mmrl.errors import DataError
+from mmrl.parse.boxes import Box, CoordSpace, coord_space, is_proper_box, parse_boxes
+from mmrl.parse.choices import parse_choice
+from mmrl.parse.spans import Span, is_proper_span, parse_span
+from mmrl.parse.values import normal_text, parse_number
+from mmrl.types import Sample
+
+T = TypeVar("T")
+
+
+def gold_box(sample: Sample) -> Box:
+    """The one box of `sample.target`: four numbers, or text that holds one box."""
+    boxes = gold_boxes(sample)
+    if len(boxes) != 1:
+        _refuse(sample, f"one box, got {len(boxes)}")
+    return boxes[0]
+
+
+def gold_boxes(sample: Sample) -> tuple[Box, ...]:
+    """All boxes of `sample.target`: one box, a sequence of boxes, or text; at least one."""
+    target = sample.target
+    if isinstance(target, str):
+        boxes: Sequence[Any] = parse_boxes(target)
+    elif _is_row(target) and len(target) == 4 and not any(map(_is_row, target)):
+        boxes = [target]
+    else:
+        boxes = target if _is_row(target) else []
+    read = tuple(_numbers(sample, box, 4, "a box [x1, y1, x2, y2]") for box in boxes)
+    if not read:
+        _refuse(sample, "at least one box [x1, y1, x2, y2]")
+    for box in read:
+        if not is_proper_box(box):  # type: ignore[arg-type]
+            _refuse(sample, f"a box with a positive width and height, got {list(box)}")
+    return read  # type: ignore[return-value]
+
+
+def gold_space(sample: Sample) -> CoordSpace:
+    """The coordinate space of the sample's boxes, a required entry of its `meta`."""
+    space = sample.meta.get("coord_space")
+    if space is None:
+        raise DataError(
+            f'sample "{sample.id}" of task "{sample.task}" holds boxes but no meta["coord_space"]; '
+            f"say which of {', '.join(s.value for s in CoordSpace)}"
+        )
+    return coord_space(space)
+
+
+def gold_span(sample: Sample) -> Span:
+    """The span of `sample.target` in seconds: two numbers or text that holds one span."""
+    target = parse_span(sample.target) if isinstance(sample.target, str) else sample.target
+    start, end = _numbers(sample, target, 2, "a span [start, end] in seconds")
+    if not is_proper_span((start, end)):
+        _refuse(sample, f"a span with 0 <= start < end, got [{start}, {end}]")
+    return start, end
+
+
+def gold_choice(sample: Sample) -> str:
+    """The capital letter of `sample.target`."""
+    return _parsed(sample, parse_choice, "an option letter such as B")
+
+
+def gold_number(sample: Sample) -> float:
+    """The number of `sample.target`: a number, or text that holds one."""
+    target = sample.target
+    if isinstance(target, int | float) and not isinstance(target, bool) and math.isfinite(target):
+        return float(target)
+    return _parsed(sample, parse_number, "one finite number")
+
+
+def gold_texts(sample: Sample) -> tuple[str, ...]:
+    """The accepted texts of `sample.target` (one or several), made comparable."""
+    target = sample.target
+    texts = [target] if isinstance(target, str) else list(target) if _is_row(target) else []
+    normal = tuple(normal_text(text) for text in texts if isinstance(text, str))
+    if not normal or not all(normal) or len(normal) != len(texts):
+        _refuse(sample, "a text that is not blank, or a list of such texts")
+    return normal
+
+
+def _parsed(sample: Sample, parse: Callable[[str], T | None], wanted: str) -> T:
+    value = parse(sample.target) if isinstance(sample.target, str) else None
+    if value is None:
+        _refuse(sample, wanted)
+    return value
+
+
+def _is_row(value: Any) -> bool:
+    """Whether `value` is a list, tuple or array, as rows of data sets come."""
+    return hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping)
+
+
+def _numbers(sample: Sample, value: Any, num: int, wanted: str) -> tuple[float, ...]:
+    if not _is_row(value) or len(value) != num:
+        _refuse(sample, wanted)
+    try:
+        return tuple(float(number) for number in value)
+    except (TypeError, ValueError):
+        _refuse(sample, wanted)
+
+
+def _refuse(sample: Sample, wanted: str) -> NoReturn:
+    raise DataError(
+        f'the target of sample "{sample.id}" (task "{sample.task}") should be {wanted}; '
+        f"it is {sample.target!r}"
+    )

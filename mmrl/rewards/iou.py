@@ -1,0 +1,128 @@
+"""Rewards for boxes and time spans: overlap with the reference, in [0, 1].
+
+An answer that holds no box or span, or an inverted, flat or infinite one, earns 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from mmrl.errors import DataError
+from mmrl.parse.boxes import (
+    Box,
+    CoordSpace,
+    box_giou,
+    box_iou,
+    convert_box,
+    coord_space,
+    parse_box,
+    parse_boxes,
+)
+from mmrl.parse.spans import parse_span, span_iou
+from mmrl.rewards.format import NO_EVIDENCE
+from mmrl.rewards.gold import gold_box, gold_boxes, gold_space, gold_span
+from mmrl.types import Clock, Rollout, Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxIou:
+    """Overlap of the answer's last box with the one reference box.
+
+    The reference is in `sample.meta["coord_space"]`. The answer is in `answer_space`, else in
+    `sample.meta["answer_space"]`, else in the same space; it is converted with the sizes that the
+    first picture of the prompt really had. `generalised` gives (GIoU + 1) / 2, which still tells
+    near from far where boxes do not touch.
+    """
+
+    answer_space: CoordSpace | None = None
+    generalised: bool = False
+
+    def __call__(
+        self,
+        rollout: Rollout,
+        sample: Sample,
+        evidence: Mapping[type, Any] = NO_EVIDENCE,
+        clock: Clock | None = None,
+        /,
+    ) -> float:
+        gold = gold_box(sample)
+        box = parse_box(rollout.parsed.answer or "")
+        space = gold_space(sample)
+        if box is None:
+            return 0.0
+        box = to_gold_space(box, rollout, sample, self.answer_space, space)
+        if self.generalised:
+            return (box_giou(box, gold) + 1.0) / 2.0
+        return box_iou(box, gold)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxesIou:
+    """Mean overlap of boxes matched one to one, over max(predicted, reference) boxes."""
+
+    answer_space: CoordSpace | None = None
+
+    def __call__(
+        self,
+        rollout: Rollout,
+        sample: Sample,
+        evidence: Mapping[type, Any] = NO_EVIDENCE,
+        clock: Clock | None = None,
+        /,
+    ) -> float:
+        golds = gold_boxes(sample)
+        space = gold_space(sample)
+        boxes = [
+            to_gold_space(box, rollout, sample, self.answer_space, space)
+            for box in parse_boxes(rollout.parsed.answer or "")
+        ]
+        return matched_iou(boxes, golds)
+
+
+def span_iou_reward(
+    rollout: Rollout,
+    sample: Sample,
+    evidence: Mapping[type, Any] = NO_EVIDENCE,
+    clock: Clock | None = None,
+    /,
+) -> float:
+    """Overlap in time of the answer's last span with the reference span."""
+    gold = gold_span(sample)
+    span = parse_span(rollout.parsed.answer or "")
+    return span_iou(span, gold) if span is not None else 0.0
+
+
+def matched_iou(boxes: list[Box], golds: tuple[Box, ...]) -> float:
+    """Sum of IoU under the best one-to-one matching, over the larger of the two counts."""
+    if not boxes or not golds:
+        return 0.0
+    overlaps = np.array([[box_iou(box, gold) for gold in golds] for box in boxes])
+    rows, columns = linear_sum_assignment(overlaps, maximize=True)
+    return min(1.0, float(overlaps[rows, columns].sum()) / max(len(boxes), len(golds)))
+
+
+def to_gold_space(
+    box: Box, rollout: Rollout, sample: Sample, answer_space: CoordSpace | None, space: CoordSpace
+) -> Box:
+    """A box of the answer in the space of the reference."""
+    named = answer_space or sample.meta.get("answer_space")
+    source = coord_space(named) if named is not None else space
+    if source is space:
+        return box
+    pictures = [info for info in rollout.prompt.media if info.kind == "image"]
+    if not pictures:
+        raise DataError(
+            f'sample "{sample.id}" answers in {source.value} and its reference is in '
+            f"{space.value}: converting needs the size of a picture, and its prompt has none"
+        )
+    return convert_box(box, source, space, pictures[0].original_size, pictures[0].processed_size)
+
+
+box_iou_reward = BoxIou()
+box_giou_reward = BoxIou(generalised=True)
+boxes_iou_reward = BoxesIou()
