@@ -94,8 +94,10 @@ def load_recipe(
         try:
             stage_optimizer(run, stage)
         except ValidationError as error:
-            found = explain(OptimizerConfig, error)
-            problems = [loaded.located(f"stages.{i}.optimizer.{k}", words) for k, words in found]
+            problems = [
+                loaded.located(f"stages.{i}.optimizer.{k}", words)
+                for k, words in explain(OptimizerConfig, error)
+            ]
             raise ConfigError("\n".join(map(str, problems))) from None
     return loaded
 
