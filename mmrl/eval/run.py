@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmrl.config.schema import EvalConfig
 from mmrl.errors import MediaError, PolicyError
 from mmrl.eval.measures import Estimate, estimate
-from mmrl.tasks.base import TASKS
 from mmrl.seeds import seed_of
+from mmrl.tasks.base import TASKS
 from mmrl.types import Rollout, Sample, Verdict
 
 
@@ -86,6 +86,7 @@ def evaluate_samples(
     *,
     seed: int,
     step: int,
+    ranks: Any = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Samples `max(samples, best_of)` completions of each sample (and a greedy one), measures them.
@@ -98,7 +99,8 @@ def evaluate_samples(
     items: list[Item] = []
     skipped = 0
     draws = max(config.samples, config.best_of)
-    for batch in _chunks(samples, config.batch_prompts):
+    mine = samples[ranks.index :: ranks.size] if ranks else samples
+    for batch in _chunks(mine, config.batch_prompts):
         usable, prompts = [], []
         for sample in batch:
             try:
@@ -118,7 +120,12 @@ def evaluate_samples(
             )
         for sample, rollouts, best in zip(usable, sampled, greedy, strict=True):
             items.append(_item(sample, rollouts, best, config))
-        progress(min(len(samples), len(items) + skipped), len(samples))
+        models.forget()
+        progress(len(items) + skipped, len(mine))
+    if ranks:
+        place = {s.id: i for i, s in enumerate(samples)}
+        items = sorted(ranks.gather(items), key=lambda item: place[item.id])
+        skipped = int(ranks.reduce({"skipped": float(skipped)})["skipped"])
     return Evaluation(step=step, items=tuple(items), skipped=skipped, estimates=_estimates(items))
 
 
@@ -164,9 +171,3 @@ def _mean(values: Sequence[float]) -> float:
 def _chunks(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:
     for start in range(0, len(samples), size):
         yield samples[start : start + size]
-
-
-def with_parsers(rollouts: Sequence[Rollout], sample: Sample) -> list[Rollout]:
-    """Rollouts with the parse of their sample's own task."""
-    parse = TASKS.get(sample.task).parse
-    return [replace(r, parsed=parse(r.text)) for r in rollouts]

@@ -18,10 +18,10 @@ import torch
 
 from mmrl.errors import PolicyError
 from mmrl.roles import Term
+from mmrl.seeds import seed_of
 from mmrl.train.optimizer import Optimizer
 from mmrl.train.ranks import Ranks
 from mmrl.train.rows import Row, count, make_pack, packs_of
-from mmrl.seeds import seed_of
 from mmrl.types import Clock, Counts, Pack, PolicyOutput
 
 

@@ -15,12 +15,12 @@ from typing import Any, Protocol
 import torch
 
 from mmrl.roles import Action
+from mmrl.seeds import seed_of
 from mmrl.train.collector import Batch
 from mmrl.train.learner import Learner
 from mmrl.train.metrics import batch_metrics
 from mmrl.train.ranks import Ranks
 from mmrl.train.rows import rows_of_demonstrations, rows_of_groups
-from mmrl.seeds import seed_of
 from mmrl.types import Clock, CreditedGroup, ScoredGroup
 
 

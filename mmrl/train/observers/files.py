@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,14 +32,6 @@ class MetricsFile(Observer):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    def truncate(self, size: int) -> None:
-        """Cuts off what was written after a checkpoint."""
-        if self.path.exists():
-            os.truncate(self.path, size)
 
     def on_step(self, report: StepReport) -> None:
         clock = report.clock
@@ -70,12 +61,6 @@ class RolloutFiles(Observer):
     def __init__(self, folder: Path, *, every: int, tokens: bool, rank: int = 0) -> None:
         self.folder, self.every, self.tokens = folder, every, tokens
         self.suffix = f".rank{rank}" if rank else ""
-
-    def remove_after(self, step: int) -> None:
-        """Deletes files of steps at or beyond `step` (the first that will be run again)."""
-        for path in self.folder.glob(f"step-*{self.suffix}.*"):
-            if int(path.name[5:11]) >= step:
-                path.unlink()
 
     def on_step(self, report: StepReport) -> None:
         step = report.clock.step

@@ -1,0 +1,114 @@
+"""TensorBoard, wandb and trackio: the same curves, each only where its package is installed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmrl.config.schema import Run
+from mmrl.errors import ConfigError
+from mmrl.eval.run import Evaluation
+from mmrl.train.loop import StepReport
+from mmrl.train.observers.base import Observer, RunInfo
+
+
+def _require(module: str, setting: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        name = module.split(".")[0] if module != "torch.utils.tensorboard" else "tensorboard"
+        raise ConfigError(
+            f"log.{setting}: true needs the package {name}: pip install mmrl[{setting}] ({error})"
+        ) from error
+
+
+def curves_of_step(report: StepReport) -> dict[str, float]:
+    """What trackers draw of a step: metrics under train/, seconds under time/."""
+    out = {f"train/{k}": v for k, v in report.metrics.items()}
+    return out | {f"time/{k}": v for k, v in report.seconds.items()}
+
+
+def curves_of_eval(evaluation: Evaluation) -> dict[str, float]:
+    return {f"eval/{k}": v.mean for k, v in evaluation.estimates.items()}
+
+
+class TensorBoard(Observer):
+    """Event files under `events/`; on resume what came after the checkpoint is purged."""
+
+    def __init__(self, folder: Path) -> None:
+        self.module = _require("torch.utils.tensorboard", "tensorboard")
+        self.folder = folder / "events"
+        self.writer: Any = None
+
+    def on_start(self, info: RunInfo) -> None:
+        purge = info.start_step if info.resumed else None
+        self.writer = self.module.SummaryWriter(str(self.folder), purge_step=purge)
+
+    def on_step(self, report: StepReport) -> None:
+        for name, value in curves_of_step(report).items():
+            self.writer.add_scalar(name, value, report.clock.step)
+
+    def on_eval(self, evaluation: Evaluation, seconds: float) -> None:
+        for name, value in curves_of_eval(evaluation).items():
+            self.writer.add_scalar(name, value, evaluation.step)
+        self.writer.flush()
+
+    def on_end(self, summary: Mapping[str, Any]) -> None:
+        self.writer.close()
+
+
+class Wandb(Observer):
+    """wandb, online or offline (`WANDB_MODE=offline`); a resumed run goes on under its id."""
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        self.module = _require("wandb", "wandb")
+        self.folder, self.run = folder, run
+
+    def on_start(self, info: RunInfo) -> None:
+        path = self.folder / "wandb_id"
+        if not path.exists():
+            path.write_text(self.module.util.generate_id())
+        self.module.init(
+            project=self.run.log.project,
+            name=self.run.name,
+            id=path.read_text(),
+            dir=str(self.folder),
+            resume="allow",
+            config=self.run.model_dump(mode="json"),
+        )
+
+    def on_step(self, report: StepReport) -> None:
+        self.module.log({**curves_of_step(report), "step": report.clock.step})
+
+    def on_eval(self, evaluation: Evaluation, seconds: float) -> None:
+        self.module.log({**curves_of_eval(evaluation), "step": evaluation.step})
+
+    def on_end(self, summary: Mapping[str, Any]) -> None:
+        self.module.finish()
+
+
+class Trackio(Observer):
+    """trackio: a local dashboard with wandb's calls."""
+
+    def __init__(self, run: Run) -> None:
+        self.module = _require("trackio", "trackio")
+        self.run = run
+
+    def on_start(self, info: RunInfo) -> None:
+        self.module.init(
+            project=self.run.log.project,
+            name=self.run.name,
+            config=self.run.model_dump(mode="json"),
+            resume="allow",
+        )
+
+    def on_step(self, report: StepReport) -> None:
+        self.module.log(curves_of_step(report), step=report.clock.step)
+
+    def on_eval(self, evaluation: Evaluation, seconds: float) -> None:
+        self.module.log(curves_of_eval(evaluation), step=evaluation.step)
+
+    def on_end(self, summary: Mapping[str, Any]) -> None:
+        self.module.finish()

@@ -1,0 +1,331 @@
+"""A run from its first step to its summary: stages, evaluation, checkpoints, resume, the end.
+
+What makes resuming exact: every random number is seeded by name (`mmrl.seeds`), every stateful part
+is in the checkpoint, and logs are cut back to their length at the checkpoint. An evaluation that is
+due at a checkpoint is marked pending in it and is done (or read from its file) after resuming.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from mmrl.config.load import LoadedRun
+from mmrl.config.schema import StageConfig
+from mmrl.errors import MethodError
+from mmrl.eval.run import Evaluation, evaluate_samples
+from mmrl.roles import Action
+from mmrl.train.assemble import Stage, open_stage, stages_of
+from mmrl.train.checkpoint import Checkpoints, Snapshot
+from mmrl.train.folder import RunFolder
+from mmrl.train.loop import StepReport
+from mmrl.train.observers.base import Observer, RunInfo
+from mmrl.train.ranks import Ranks
+from mmrl.types import Clock, Sample
+
+
+@dataclass
+class Progress:
+    """Where the run is; all of it is in every checkpoint."""
+
+    step: int = 0
+    stage: int = 0
+    stage_step: int = 0
+    empty_steps: int = 0
+    best: float | None = None
+    best_step: int = -1
+    evals_without_best: int = 0
+    eval_pending: bool = False
+    stopped: str = ""
+    """Why the run ended early, or empty."""
+    seconds_train: float = 0.0
+    seconds_total: float = 0.0
+    eval_steps: list[int] = field(default_factory=list)
+
+
+class Session:
+    """Runs a recipe in a folder, or goes on where it was left."""
+
+    def __init__(
+        self,
+        loaded: LoadedRun,
+        *,
+        models: Any,
+        folder: RunFolder,
+        ranks: Ranks,
+        observers: list[Observer],
+        eval_samples: list[Sample],
+    ) -> None:
+        self.loaded, self.run = loaded, loaded.run
+        self.models, self.folder, self.ranks = models, folder, ranks
+        self.observers, self.eval_samples = observers, eval_samples
+        self.stages: tuple[StageConfig, ...] = stages_of(self.run)
+        self.total_steps = sum(s.steps for s in self.stages)
+        self.checkpoints = Checkpoints(folder.path / "checkpoints", keep=self.run.checkpoint.keep)
+        self.progress = Progress()
+        self.interrupted = False
+        self._carried: Mapping[str, Any] = {}
+        self._began = time.perf_counter()
+
+    def train(self) -> Progress:
+        """All stages to the end, the time limit, an early stop or Ctrl-C."""
+        self._began = time.perf_counter()
+        snapshot = self.checkpoints.latest()
+        self._restore(snapshot)
+        info = RunInfo(
+            run=self.run,
+            folder=self.folder.path,
+            total_steps=self.total_steps,
+            start_step=self.progress.step,
+            resumed=snapshot is not None,
+        )
+        self._tell(lambda o: o.on_start(info))
+        with self._signals():
+            if snapshot is None:
+                self._evaluate()
+            while self.progress.stage < len(self.stages) and not self._is_over:
+                self._run_stage(snapshot)
+                snapshot = None
+            if self.progress.eval_pending:
+                self._finish_pending()
+        self._count_time()
+        return self.progress
+
+    @property
+    def _is_over(self) -> bool:
+        return self.interrupted or bool(self.progress.stopped)
+
+    def _run_stage(self, snapshot: Snapshot | None) -> None:
+        progress = self.progress
+        config = self.stages[progress.stage]
+        stage = open_stage(self.loaded, progress.stage, self.models, self.ranks)
+        if snapshot is not None:
+            stage.optimizer.load_tensors(dict(snapshot.optimizer))
+            stage.load_parts(snapshot.parts)
+        else:
+            stage.carry_over(self._carried)
+        if progress.eval_pending:
+            self._finish_pending()
+        while progress.stage_step < config.steps and not self._is_over:
+            self._step(stage, config)
+        self._carried = stage.carried()
+        if progress.stage_step >= config.steps:
+            progress.stage, progress.stage_step = progress.stage + 1, 0
+
+    def _step(self, stage: Stage, config: StageConfig) -> None:
+        progress = self.progress
+        clock = Clock(
+            step=progress.step,
+            stage=config.name,
+            stage_step=progress.stage_step,
+            stage_steps=config.steps,
+            epoch=getattr(stage.source, "epoch", 0.0),
+        )
+        start = time.perf_counter()
+        report = stage.loop.step(clock)
+        progress.seconds_train += time.perf_counter() - start
+        self._tell(lambda o: o.on_step(report))
+        self._obey(report, stage)
+        progress.step += 1
+        progress.stage_step += 1
+        self._check_empty(report)
+        self._check_time()
+        is_last = progress.step == self.total_steps or bool(progress.stopped)
+        every = self.run.eval.every
+        progress.eval_pending = is_last or bool(every and progress.step % every == 0)
+        save_every = self.run.checkpoint.every
+        if is_last or self.interrupted or (save_every and progress.step % save_every == 0):
+            self._save(stage)
+        if progress.eval_pending and not self.interrupted:
+            self._finish_pending()
+
+    def _obey(self, report: StepReport, stage: Stage) -> None:
+        for action in report.actions:
+            if action is Action.STOP:
+                self.progress.stopped = "stopped by a companion"
+            elif action is Action.RESET_OPTIMIZER:
+                stage.optimizer.inner.state.clear()
+            else:
+                self.models.policy.reset_reference()
+
+    def _check_empty(self, report: StepReport) -> None:
+        progress = self.progress
+        progress.empty_steps = progress.empty_steps + 1 if report.is_empty else 0
+        if progress.empty_steps >= self.run.train.max_empty_steps:
+            reasons = {**report.batch.dropped, **report.batch.skipped}
+            raise MethodError(
+                f"{progress.empty_steps} steps in a row had no group to train on "
+                f"(step {report.clock.step}: {report.batch.num_draws} samples drawn; "
+                f"left out: {reasons or 'none'}). Are the rewards of a group all equal? "
+                "Raise train.max_draws, rollout.temperature or method.group_size, "
+                "or train a cold start first"
+            )
+
+    def _check_time(self) -> None:
+        limit = self.run.train.time_limit_s
+        if limit is not None and self._seconds_so_far() >= limit:
+            self.progress.stopped = f"time limit of {limit:g} s"
+
+    # evaluation
+
+    def _finish_pending(self) -> None:
+        if not self._evaluate():
+            return
+        self.progress.eval_pending = False
+
+    def _evaluate(self) -> bool:
+        """Evaluates at the current step and lets the best be kept; False when broken off."""
+        step = self.progress.step
+        if not self.eval_samples:
+            return True
+        path = self.folder.evaluation(step)
+        start = time.perf_counter()
+        if path.exists() and self.progress.step > 0:
+            evaluation = Evaluation.load(path, step)
+        else:
+            done = self._run_evaluation(step)
+            if done is None:
+                return False
+            evaluation = done
+            if self.ranks.is_first:
+                evaluation.save(path)
+        seconds = time.perf_counter() - start
+        self.progress.eval_steps.append(step)
+        self._tell(lambda o: o.on_eval(evaluation, seconds))
+        self._keep_best(evaluation)
+        return True
+
+    def _run_evaluation(self, step: int) -> Evaluation | None:
+        config = self.run.eval
+        is_border = step in (0, self.total_steps) or bool(self.progress.stopped)
+        samples = self.eval_samples
+        if not is_border and config.interim_limit is not None:
+            samples = samples[: config.interim_limit]
+        try:
+            return evaluate_samples(
+                samples,
+                self.models,
+                config,
+                seed=self.run.seed,
+                step=step,
+                ranks=self.ranks,
+                progress=self._eval_progress,
+            )
+        except _BrokenOff:
+            return None
+        finally:
+            self.models.forget()
+
+    def _eval_progress(self, done: int, total: int) -> None:
+        if self.interrupted:
+            raise _BrokenOff
+        self._tell(lambda o: o.on_progress("evaluating", done, total))
+
+    def _keep_best(self, evaluation: Evaluation) -> None:
+        progress, early = self.progress, self.run.eval.early_stop
+        measure = self.run.checkpoint.best or (early.measure if early else None)
+        if measure is None:
+            return
+        if measure not in evaluation.estimates:
+            raise self.loaded.located(
+                "checkpoint.best" if self.run.checkpoint.best else "eval.early_stop.measure",
+                f'no measure "{measure}"; there are {", ".join(sorted(evaluation.estimates))}',
+            )
+        value = evaluation.estimates[measure].mean
+        if progress.best is None or value > progress.best:
+            progress.best, progress.best_step = value, evaluation.step
+            progress.evals_without_best = 0
+            if self.run.checkpoint.best and self.ranks.is_first:
+                self.folder.replace("best", self.models.policy.save)
+            return
+        progress.evals_without_best += 1
+        if early and progress.evals_without_best >= early.patience:
+            progress.stopped = f"{measure} has not improved for {early.patience} evaluations"
+
+    # state
+
+    def _save(self, stage: Stage) -> None:
+        self._count_time()
+        if self.ranks.is_first:
+            policy = self.models.policy
+            self.checkpoints.save(
+                Snapshot(
+                    step=self.progress.step,
+                    policy=policy.trainable_state(),
+                    optimizer=stage.optimizer.tensors(),
+                    parts=stage.parts_state(),
+                    state={"progress": dict(vars(self.progress)), "logs": self.folder.sizes()},
+                )
+            )
+        self.ranks.barrier()
+
+    def _restore(self, snapshot: Snapshot | None) -> None:
+        self.folder.cut_back(
+            snapshot.state["logs"] if snapshot else {},
+            next_step=snapshot.step if snapshot else 0,
+        )
+        if snapshot is None:
+            return
+        self.progress = Progress(**snapshot.state["progress"])
+        self.models.policy.load_trainable_state(dict(snapshot.policy))
+
+    def _seconds_so_far(self) -> float:
+        return self.progress.seconds_total + time.perf_counter() - self._began
+
+    def _count_time(self) -> None:
+        self.progress.seconds_total = self._seconds_so_far()
+        self._began = time.perf_counter()
+
+    # outside world
+
+    def _tell(self, say: Callable[[Observer], None]) -> None:
+        for observer in self.observers:
+            say(observer)
+
+    def _signals(self) -> _Signals:
+        return _Signals(self)
+
+
+class _BrokenOff(Exception):
+    """An evaluation was stopped by Ctrl-C; it is done again after resuming."""
+
+
+class _Signals:
+    """First Ctrl-C: finish the step, save, leave. Second: leave at once."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self.before[number] = signal.signal(number, self._on_signal)
+            except ValueError:  # not the main thread: the host program keeps its handlers
+                return
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.session.interrupted:
+            raise KeyboardInterrupt
+        self.session.interrupted = True
+
+
+def set_threads(threads: int | None) -> None:
+    """Fixes torch's CPU threads: sums, and so results, depend on their number."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def run_folder(loaded: LoadedRun) -> Path:
+    return Path(loaded.run.run_dir or Path("runs") / loaded.run.name)
