@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from mmrl.parse.completion import parse_completion
 from mmrl.registry import Registry
+from mmrl.rewards.builtin import FORMAT
 from mmrl.roles import Reward
 from mmrl.types import Parsed, Rollout, Sample
 
 Measure = Callable[[Rollout, Sample], float | None]
+
+SMALL_FORMAT: Reward = replace(FORMAT, weight=0.2)
+"""The format part of built-in tasks: enough to restore lost tags, worth less than an answer."""
 
 
 class World(Protocol):
