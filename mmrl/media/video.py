@@ -19,9 +19,18 @@ from mmrl.media.header import VideoHeader, read_video_header
 from mmrl.media.plan import VideoPlan
 from mmrl.media.readers import VideoReader, readers_for
 from mmrl.media.source import name_of
+from mmrl.media.write import write_video
 from mmrl.types import MediaRef
 
-__all__ = ["Clip", "FallbackCount", "VideoHeader", "fallbacks", "read_frames", "read_video_header"]
+__all__ = [
+    "Clip",
+    "FallbackCount",
+    "VideoHeader",
+    "fallbacks",
+    "read_frames",
+    "read_video_header",
+    "write_video",
+]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
