@@ -9,7 +9,9 @@ _BOXED = re.compile(r"\\boxed\s*+\{\s*+\(?+([A-Za-z])\)?+\s*+\}")
 _ALONE = re.compile(r"\(?+\[?+([A-Za-z])\]?+\)?+[.:]?+")
 _LED = re.compile(r"\(?+([A-Z])[.):]\s++\S")
 _MARKED = re.compile(r"(?<![A-Za-z])\(?+([A-Z])[.):](?=\s|$)")
-_SAID = re.compile(r"\b(?:answer|option|choice)(?:\s++is)?+\s*+:?+\s*+\(?+([A-Z])\)?+(?![A-Za-z])")
+_SAID = re.compile(
+    r"\b(?:answer|option|choice)(?:\s++is)?+\s*+:?+\s*+\(?+([A-Z])\)?+(?![A-Za-z])(?!\s++(?:or|and)\b)"
+)
 
 
 def parse_choice(text: str, num_options: int = 26) -> str | None:
@@ -18,7 +20,7 @@ def parse_choice(text: str, num_options: int = 26) -> str | None:
     Understood: `B`, `(b)`, `B.`, `B) a cat`, `\\boxed{B}`, `the answer is B`, `option B`. Two
     different marked letters (`A) or B)`) are a hedge. A letter beyond `num_options` is none.
     """
-    text = text.strip()
+    text = text.strip(" \t\r\n*_`")
     letter: str | None = None
     if alone := _ALONE.fullmatch(text):
         letter = alone[1].upper()

@@ -1,6 +1,7 @@
-"""From reward parts to one reward: weighted sum, gated sum, product.
+"""From reward parts to one reward: sum, gated sum, product.
 
-A part that could not score is absent from `parts`; what is left is combined as it is.
+Parts arrive already multiplied by their reward's weight (rewards differ between the tasks of a
+mixture, so weights belong to rewards); a part that does not apply to a sample is absent.
 """
 
 from __future__ import annotations
@@ -12,53 +13,41 @@ from dataclasses import dataclass
 from mmrl.types import Clock, Sample
 
 
-@dataclass(frozen=True)
-class WeightedSum:
+def weighted_sum(
+    parts: Mapping[str, float], score: float, sample: Sample, clock: Clock, /
+) -> float:
     """Σ weight · part."""
-
-    weights: Mapping[str, float]
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return tuple(self.weights)
-
-    def __call__(
-        self, parts: Mapping[str, float], score: float, sample: Sample, clock: Clock, /
-    ) -> float:
-        return math.fsum(self.weights[name] * value for name, value in parts.items())
+    return math.fsum(parts.values())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Gated:
-    """Weighted sum in which every other part counts only once the gate part is open.
+    """Weighted sum in which the other parts count only while the gate is open.
 
-    Open means `parts[gate] >= threshold`; a gate that could not score is shut.
+    The gate is a part by name, open while its weighted value is above `above` and itself always
+    counted; or, with `gate` None, the task's own score, so that for instance a reward for reasoning
+    counts only where the answer is right (Posterior-GRPO, arXiv 2508.05170). An absent gate is
+    shut. Parts in `always` count in any case.
     """
 
-    gate: str
-    weights: Mapping[str, float]
-    threshold: float = 1.0
+    gate: str | None = None
+    above: float = 0.0
+    always: tuple[str, ...] = ()
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return (self.gate, *(name for name in self.weights if name != self.gate))
+        return (*((self.gate,) if self.gate else ()), *self.always)
 
     def __call__(
         self, parts: Mapping[str, float], score: float, sample: Sample, clock: Clock, /
     ) -> float:
-        opened = self.gate in parts and parts[self.gate] >= self.threshold
+        opening = score if self.gate is None else parts.get(self.gate, -math.inf)
+        free = {self.gate, *self.always}
         return math.fsum(
-            self.weights[name] * value
-            for name, value in parts.items()
-            if opened or name == self.gate
+            value for name, value in parts.items() if opening > self.above or name in free
         )
 
 
-@dataclass(frozen=True)
-class Product:
-    """Π part: one zero makes the whole zero. Weights are not used."""
-
-    def __call__(
-        self, parts: Mapping[str, float], score: float, sample: Sample, clock: Clock, /
-    ) -> float:
-        return math.prod(parts.values())
+def product(parts: Mapping[str, float], score: float, sample: Sample, clock: Clock, /) -> float:
+    """Π weight · part: one zero makes the whole zero; 0 where no part applies."""
+    return math.prod(parts.values()) if parts else 0.0
