@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mmrl.credit.group import centred
 from mmrl.credit.moments import moments
@@ -19,6 +20,8 @@ class BatchScaled:
     """
 
     eps: float = 1e-6
+
+    min_group: ClassVar[int] = 2
 
     def __call__(
         self, scored: Sequence[ScoredGroup], reduce: Reduce, clock: Clock, /

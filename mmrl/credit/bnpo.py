@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mmrl.credit.group import centred, mean_of
 from mmrl.credit.moments import moments
@@ -29,6 +30,8 @@ class BetaNormalised:
 
     low: float = 0.0
     high: float = 1.0
+
+    min_group: ClassVar[int] = 2
 
     def __call__(
         self, scored: Sequence[ScoredGroup], reduce: Reduce, clock: Clock, /

@@ -23,6 +23,8 @@ class PerGroup:
     """A Credit that treats every group alone."""
 
     fn: GroupFn
+    min_group: int = 2
+    """Fewest rollouts that it can tell apart (checked when a method is built)."""
 
     def __call__(
         self, scored: Sequence[ScoredGroup], reduce: Reduce, clock: Clock, /
@@ -30,9 +32,9 @@ class PerGroup:
         return [list(self.fn(group.rewards)) for group in scored]
 
 
-def per_group(fn: GroupFn) -> Credit:
+def per_group(fn: GroupFn, *, min_group: int = 2) -> Credit:
     """`fn` (rewards of a group -> advantages) as a Credit."""
-    return PerGroup(fn)
+    return PerGroup(fn, min_group)
 
 
 def mean_of(rewards: Rewards) -> float | None:

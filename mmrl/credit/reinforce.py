@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mmrl.credit.group import has_spread, mean_of
 from mmrl.credit.moments import moments
@@ -47,6 +48,8 @@ class ReinforcePP:
 @dataclass(frozen=True)
 class ReinforcePPBaseline:
     """Rewards minus the group's mean, then whitened over the tokens of the whole step."""
+
+    min_group: ClassVar[int] = 2
 
     def __call__(
         self, scored: Sequence[ScoredGroup], reduce: Reduce, clock: Clock, /
