@@ -1,0 +1,92 @@
+"""Models beside the policy that follow it: an exponential moving average of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from mmrl.errors import PolicyError
+from mmrl.roles import Action, Models
+from mmrl.types import Clock, ScoredGroup
+
+
+class Ema:
+    """An fp32 moving average of the policy's trainable tensors (of the adapter under LoRA).
+
+    shadow <- decay · shadow + (1 - decay) · weight after each step, for every tensor on its own
+    device and shard. The policy gives its tensors by `named_parameters()`.
+    """
+
+    def __init__(self, *, decay: float = 0.99) -> None:
+        if not 0.0 <= decay < 1.0:
+            raise PolicyError(f"the decay of an EMA lies in [0, 1), it is {decay}")
+        self.decay = decay
+        self.shadow: dict[str, torch.Tensor] = {}
+
+    def prepare(self, models: Models, /) -> None:
+        """Starts the average at the policy's weights, unless a state was loaded before."""
+        if self.shadow:
+            self._place(models.policy)
+        else:
+            self.shadow = {
+                name: weight.detach().to(torch.float32, copy=True)
+                for name, weight in _trainable(models.policy).items()
+            }
+
+    @torch.no_grad()
+    def after_step(
+        self, batch: Sequence[ScoredGroup], models: Models, clock: Clock, /
+    ) -> Sequence[Action]:
+        """Moves the average towards the policy; asks for nothing."""
+        for name, weight in self._pairs(models.policy):
+            self.shadow[name].lerp_(weight.detach().float(), 1.0 - self.decay)
+        return ()
+
+    @contextmanager
+    def applied(self, models: Models) -> Iterator[None]:
+        """The policy has the averaged weights inside the block, and its own bits again after."""
+        pairs = list(self._pairs(models.policy))
+        own = [weight.data for _, weight in pairs]
+        try:
+            for name, weight in pairs:
+                weight.data = self.shadow[name].to(weight.dtype, copy=True)
+            yield
+        finally:
+            for (_, weight), data in zip(pairs, own, strict=True):
+                weight.data = data
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"decay": self.decay, "shadow": dict(self.shadow)}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Takes the average over; the decay stays the recipe's."""
+        self.shadow = {
+            name: tensor.to(torch.float32, copy=True) for name, tensor in state["shadow"].items()
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """Size of the average, to see that it moves."""
+        squares = sum(float(tensor.square().sum()) for tensor in self.shadow.values())
+        return {"ema_norm": squares**0.5}
+
+    def _place(self, policy: Any) -> None:
+        for name, weight in self._pairs(policy):
+            self.shadow[name] = self.shadow[name].to(weight.device)
+
+    def _pairs(self, policy: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        """The policy's trainable tensors, each with the name of its shadow."""
+        weights = _trainable(policy)
+        if weights.keys() != self.shadow.keys():
+            odd = sorted(weights.keys() ^ self.shadow.keys())
+            raise PolicyError(
+                f"the EMA and the policy differ in {len(odd)} trainable tensors, first {odd[0]}; "
+                f"freeze and adapt the policy before the companions are prepared"
+            )
+        yield from weights.items()
+
+
+def _trainable(policy: Any) -> dict[str, torch.nn.Parameter]:
+    return {name: p for name, p in policy.named_parameters() if p.requires_grad}
