@@ -1,0 +1,114 @@
+"""Messages to token ids: the model's chat template, with typed special tokens kept as text.
+
+Where no message contains a special token's spelling (nearly always) the rendered prompt is
+tokenised whole, exactly as the plain processor does. Otherwise each typed spelling travels through
+the template as a private-use mark and is tokenised in two parts, so that it can never become the
+id that it spells: a literal `<image>` in a question stays text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mmrl.errors import PolicyError
+from mmrl.policy.messages import Messages
+from mmrl.policy.vision import Kind, Layout
+
+_OPEN, _CLOSE = "\ue000", "\ue001"
+_MARK = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
+
+
+class Chat:
+    """Renders messages and expands placeholders with the counts of a plan."""
+
+    def __init__(self, processor: Any, placeholders: Mapping[Kind, str]) -> None:
+        self.processor = processor
+        self.tokenizer = processor.tokenizer
+        self.placeholders = dict(placeholders)
+        specials = {*self.tokenizer.all_special_tokens, *placeholders.values()}
+        for token in self.tokenizer.added_tokens_decoder.values():
+            if token.special:
+                specials.add(token.content)
+        self.special_ids = frozenset(self.tokenizer.convert_tokens_to_ids(sorted(specials)))
+        guarded = sorted((*specials, _OPEN, _CLOSE), key=len, reverse=True)
+        self._guard = re.compile("|".join(map(re.escape, guarded)))
+        self._place = re.compile("|".join(map(re.escape, placeholders.values())))
+
+    def ids(self, messages: Messages, layouts: Sequence[Layout]) -> tuple[int, ...]:
+        """Token ids of normalised messages, every medium written by its layout (in order)."""
+        literals: list[str] = []
+        text = self._expand(self._render(messages, literals), layouts)
+        bos = self.tokenizer.bos_token
+        begin = not (bos and text.startswith(bos))
+        pieces = _MARK.split(text)
+        ids = list(self.tokenizer(pieces[0], add_special_tokens=begin)["input_ids"])
+        for number, after in zip(pieces[1::2], pieces[2::2], strict=True):
+            ids += self._literal(literals[int(number)])
+            ids += self._plain(after)
+        return tuple(ids)
+
+    def text_ids(self, text: str) -> tuple[int, ...]:
+        """Ids of plain text, without a template; typed special tokens stay text."""
+        ids: list[int] = []
+        last = 0
+        for found in self._guard.finditer(text):
+            ids += self._plain(text[last : found.start()]) + self._literal(found.group())
+            last = found.end()
+        return tuple(ids + self._plain(text[last:]))
+
+    def _render(self, messages: Messages, literals: list[str]) -> str:
+        def mark(found: re.Match[str]) -> str:
+            literals.append(found.group())
+            return f"{_OPEN}{len(literals) - 1}{_CLOSE}"
+
+        def safe(item: Mapping[str, Any]) -> dict[str, Any]:
+            if item["type"] == "text":
+                return {"type": "text", "text": self._guard.sub(mark, item["text"])}
+            return {"type": item["type"]}
+
+        conversation = []
+        for message in messages:
+            content = message["content"]
+            if isinstance(content, str):
+                conversation.append({**message, "content": self._guard.sub(mark, content)})
+            else:
+                conversation.append({**message, "content": [safe(item) for item in content]})
+        owner = self.processor if getattr(self.processor, "chat_template", None) else self.tokenizer
+        if not getattr(owner, "chat_template", None):
+            raise PolicyError(
+                "this checkpoint has no chat template; put a chat_template.jinja into its folder"
+            )
+        return self.tokenizer.apply_chat_template(
+            conversation,
+            chat_template=owner.chat_template,
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+
+    def _expand(self, text: str, layouts: Sequence[Layout]) -> str:
+        found = self._place.findall(text)
+        if len(found) != len(layouts):
+            raise PolicyError(
+                f"the chat template wrote {len(found)} media placeholders for {len(layouts)} media "
+                f"(looked for {', '.join(self.placeholders.values())}); a message's media belong "
+                "into its content list, under a role whose template shows them"
+            )
+        each = iter(layouts)
+        return self._place.sub(lambda _: next(each).text, text)
+
+    def _plain(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+
+    def _literal(self, literal: str) -> list[int]:
+        ids = self._plain(literal[:1]) + self._plain(literal[1:])
+        if len(literal) > 1 and self.special_ids.intersection(ids):
+            return [i for character in literal for i in self._plain(character)]
+        return ids
+
+
+def placeholder_runs(ids: Sequence[int], placeholder_ids: Iterable[int]) -> int:
+    """How many of `ids` are placeholders."""
+    wanted = frozenset(placeholder_ids)
+    return sum(i in wanted for i in ids)

@@ -1,0 +1,356 @@
+"""The policy: a vision-language model behind a few doors.
+
+`encode` turns messages into a prompt, calling it scores a pack of completions, `reference()` is
+the frozen model, `save` writes what plain transformers or PEFT load. The forward here is the
+repeated form: every row carries its own copy of the prompt through the language model; the vision
+tower runs once a prompt and micro-batch, with gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from mmrl.errors import PolicyError, nearest
+from mmrl.policy import parts
+from mmrl.policy.batch import assemble, length_groups
+from mmrl.policy.families import Family
+from mmrl.policy.gallery import Gallery, merged
+from mmrl.policy.logprobs import CHUNK_TOKENS, chosen_logprobs
+from mmrl.policy.messages import Messages
+from mmrl.policy.prompts import Encoder, OverBudget, PromptPlan
+from mmrl.policy.space import SamplingSpace
+from mmrl.policy.text import Decoder
+from mmrl.policy.vision import Medium, Vision
+from mmrl.types import Pack, PolicyOutput, Prompt
+
+
+class VLMPolicy:
+    """A model with its processor. Built by `mmrl.policy.load`.
+
+    `space` is the distribution that is sampled and scored; set its temperature and truncation
+    with `set_sampling`. `model` is the transformers model, or the PEFT model around it.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        family: Family,
+        *,
+        max_prompt_tokens: int = 16384,
+        over_budget: OverBudget = "refuse",
+        image_budget: Mapping[str, Any] | None = None,
+        video_budget: Mapping[str, Any] | None = None,
+        store: Any = None,
+        always_run_vision: bool = False,
+        tokens_per_batch: int = 32768,
+    ) -> None:
+        self.model = model
+        self.processor = processor
+        self.tokenizer = processor.tokenizer
+        self.family = family
+        self.always_run_vision = always_run_vision
+        self.tokens_per_batch = tokens_per_batch
+        self.chunk_tokens = CHUNK_TOKENS
+        images, clips = family.reader(processor).budgets()
+        gallery = Gallery(
+            factor=family.media_factor(processor),
+            frame_factor=family.frame_factor,
+            image_budget=merged(images, image_budget or {}),
+            video_budget=merged(clips, video_budget or {}),
+            store=store,
+        )
+        self.encoder = Encoder(
+            family,
+            processor,
+            gallery=gallery,
+            max_prompt_tokens=max_prompt_tokens,
+            over_budget=over_budget,
+        )
+        self._decoder = Decoder(self.tokenizer)
+        self.eos_ids = _eos_ids(self.core, self.tokenizer)
+        self.banned_ids = self._never_sampled()
+        self.space = SamplingSpace(banned_ids=self.banned_ids)
+        self._snapshot: dict[str, torch.Tensor] | None = None
+        self._dummy: Medium | None = None
+        parts.without_dropout(model)
+        model.eval()
+
+    @property
+    def core(self) -> Any:
+        """The transformers model itself, adapter layers included."""
+        return self.model.get_base_model() if self.is_adapted else self.model
+
+    @property
+    def is_adapted(self) -> bool:
+        return hasattr(self.model, "peft_config")
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.core.dtype
+
+    @property
+    def coord_space(self) -> str:
+        return self.family.coord_space
+
+    @property
+    def pad_id(self) -> int:
+        """Fills rows; every mask comes from lengths, so any id that is no placeholder does."""
+        pad = self.tokenizer.pad_token_id
+        return self.eos_ids[0] if pad is None or pad in self._placeholder_ids else pad
+
+    # prompts and text
+
+    def plan(self, messages: Messages, *, name: str = "") -> PromptPlan:
+        """Token ids, counts and media sizes of a prompt from file headers, nothing decoded."""
+        return self.encoder.plan(messages, name=name)
+
+    def encode(self, messages: Messages, *, name: str = "") -> Prompt:
+        """Messages (as `qwen_vl_utils` takes them) to a prompt; `name` is said in errors."""
+        return self.encoder.encode(self.core, messages, name=name)
+
+    def encode_text(self, text: str) -> tuple[int, ...]:
+        """Ids of a plain text; special tokens spelled in it stay text."""
+        return self.encoder.chat.text_ids(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, special tokens left out."""
+        return self._decoder.text(ids)
+
+    def decode_all(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        return self._decoder.texts(rows)
+
+    def offsets(self, ids: Sequence[int], text: str | None = None) -> tuple[int, ...]:
+        """Character offset in the decoded text at which each token begins."""
+        return self._decoder.offsets(ids, self.decode(ids) if text is None else text)
+
+    def sampling_space(
+        self, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
+    ) -> SamplingSpace:
+        return replace(self.space, temperature=temperature, top_k=top_k, top_p=top_p)
+
+    def set_sampling(
+        self, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
+    ) -> None:
+        """Sets the distribution that log-probs are of, to be that which rollouts sample."""
+        self.space = self.sampling_space(temperature=temperature, top_k=top_k, top_p=top_p)
+
+    # scoring
+
+    def __call__(
+        self, pack: Pack, *, entropy: bool = False, reference: bool = False
+    ) -> PolicyOutput:
+        """Log-probs [N] of a pack's completion tokens, with gradient unless grad is off.
+
+        `reference=True` asks the frozen model instead, without gradient.
+        """
+        if not reference:
+            return self._score(pack, entropy)
+        with self.reference(), torch.no_grad():
+            return self._score(pack, entropy)
+
+    def _score(self, pack: Pack, entropy: bool) -> PolicyOutput:
+        ends = pack.lengths_R.cumsum(0).tolist()
+        starts = [0, *ends[:-1]]
+        tokens = pack.token_ids.tolist()
+        rows = [
+            (pack.prompts[p], tokens[a:b])
+            for p, a, b in zip(pack.prompt_of_R, starts, ends, strict=True)
+        ]
+        filled = [r for r, (_, ids) in enumerate(rows) if ids]
+        lengths = [len(rows[r][0].token_ids) + len(rows[r][1]) for r in filled]
+        logp: list[torch.Tensor] = []
+        spread: list[torch.Tensor] = []
+        order: list[int] = []
+        self._mode(train=torch.is_grad_enabled())
+        for group in length_groups(lengths, self.tokens_per_batch):
+            chosen = [filled[i] for i in group]
+            hidden = self._hidden([rows[r] for r in chosen])
+            at = [n for r in chosen for n in range(starts[r], ends[r])]
+            place = torch.tensor(at, device=self.device)
+            kept = [pack.kept_ids[n] for n in at] if len(pack.kept_ids) else ()
+            values, entropies = chosen_logprobs(
+                hidden,
+                self.core.get_output_embeddings(),
+                pack.token_ids.to(self.device)[place],
+                self.space,
+                kept_ids=kept,
+                entropy=entropy,
+                chunk=self.chunk_tokens,
+            )
+            logp.append(values)
+            if entropies is not None:
+                spread.append(entropies)
+            order += at
+        self._mode(train=False)
+        if not order:
+            nothing = torch.zeros(0, device=self.device)
+            return PolicyOutput(logp=nothing, entropy=nothing if entropy else None)
+        back = torch.tensor(order, device=self.device).argsort()
+        return PolicyOutput(
+            logp=torch.cat(logp)[back], entropy=torch.cat(spread)[back] if entropy else None
+        )
+
+    def _hidden(self, rows: Sequence[tuple[Prompt, Sequence[int]]]) -> torch.Tensor:
+        """Hidden states [n, H] from which the rows' completion tokens are predicted, in order."""
+        batch = assemble(
+            [(prompt, ids[:-1]) for prompt, ids in rows],
+            mrope=self.family.mrope,
+            pad_id=self.pad_id,
+            side="right",
+            device=self.device,
+        )
+        out = self.core.model(
+            input_ids=batch.ids,
+            attention_mask=batch.mask,
+            position_ids=batch.positions,
+            mm_encoder_outputs=self.vision_outputs([prompt for prompt, _ in rows]),
+            use_cache=False,
+        ).last_hidden_state
+        b = [i for i, (_, ids) in enumerate(rows) for _ in ids]
+        t = [len(p.token_ids) - 1 + k for p, ids in rows for k in range(len(ids))]
+        picked = out[b, t]
+        if self.always_run_vision and not any(p.vision for p, _ in rows):
+            picked = picked + 0.0 * self._dummy_features().to(picked.dtype)
+        return picked
+
+    def vision_outputs(self, prompts: Sequence[Prompt]) -> dict[str, Any] | None:
+        """What the model's `mm_encoder_outputs` takes for rows of these prompts, in order.
+
+        Each distinct prompt goes through the tower once; its rows share the features.
+        """
+        unique = {id(p): p for p in prompts if isinstance(p.vision, Vision)}
+        media = [m for p in unique.values() for m in p.vision.media]
+        if not media:
+            return None
+        reader = self.encoder.reader
+        features = iter(reader.features(self.core, media))
+        found = {key: [(m, next(features)) for m in p.vision.media] for key, p in unique.items()}
+        return reader.encoder_outputs([f for p in prompts for f in found.get(id(p), ())])
+
+    def _dummy_features(self) -> torch.Tensor:
+        """Sum of the features of a grey picture: runs tower, projector and deep levels."""
+        reader = self.encoder.reader
+        if self._dummy is None:
+            side = 2 * self.encoder.gallery.factor if self.family.sized else 32
+            grey = np.full((side, side, 3), 128, dtype=np.uint8)
+            tensors = reader.image_tensors(grey, True)
+            count = reader.count("image", tensors, True)
+            self._dummy = Medium(kind="image", num_tokens=count, tensors=tensors)
+        features = reader.features(self.core, [self._dummy])[0]
+        return features.flat.sum() + sum((d.sum() for d in features.deep), start=torch.zeros(()))
+
+    def _mode(self, *, train: bool) -> None:
+        """Training mode only where gradients are checkpointed (transformers asks for it)."""
+        wanted = train and bool(getattr(self.core, "is_gradient_checkpointing", False))
+        if self.model.training != wanted:
+            self.model.train(wanted)
+
+    # weights
+
+    def parameter_groups(
+        self, lr: float, rates: Mapping[str, float] | None = None
+    ) -> list[dict[str, Any]]:
+        """Optimizer groups; see `mmrl.policy.parts.parameter_groups`."""
+        return parts.parameter_groups(self.model, self.family, lr, rates or {})
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """The tensors that train, by name."""
+        return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+
+    def trainable_state(self) -> dict[str, torch.Tensor]:
+        """Copies of the tensors that train, on the CPU."""
+        return {n: p.detach().to("cpu", copy=True) for n, p in self.trainable().items()}
+
+    def load_trainable_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Puts such copies back; every tensor that trains must be there with its shape."""
+        mine = self.trainable()
+        for name in sorted({*mine} ^ {*state}):
+            which = "is not in the state" if name in mine else "is in the state but does not train"
+            raise PolicyError(
+                f"weights: {name} {which}; was it saved with other freeze or lora settings?"
+                + nearest(name, state if name in mine else mine)
+            )
+        with torch.no_grad():
+            for name, parameter in mine.items():
+                if parameter.shape != state[name].shape:
+                    raise PolicyError(
+                        f"weights: {name} has shape {tuple(parameter.shape)} here and "
+                        f"{tuple(state[name].shape)} in the state"
+                    )
+                parameter.copy_(state[name])
+
+    def keep_reference(self) -> None:
+        """Makes the present weights the reference (only tensors that train are copied)."""
+        self._snapshot = {n: p.detach().clone() for n, p in self.trainable().items()}
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Inside, the policy is the reference: what `keep_reference` kept, else the model under
+        its adapter."""
+        if self._snapshot is None and not self.is_adapted:
+            raise PolicyError(
+                "there is no reference: call keep_reference() before the first update (a LoRA "
+                "policy needs none, its base model is the reference)"
+            )
+        if self._snapshot is None:
+            with self.model.disable_adapter():
+                yield
+            return
+        mine = self.trainable()
+        held = {n: p.data for n, p in mine.items()}
+        try:
+            for name, kept in self._snapshot.items():
+                mine[name].data = kept
+            yield
+        finally:
+            for name, data in held.items():
+                mine[name].data = data
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes safetensors and processor: an adapter under LoRA, else a whole checkpoint."""
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        self.model.save_pretrained(path)
+        self.processor.save_pretrained(path)
+        return path
+
+    # ids
+
+    @property
+    def _placeholder_ids(self) -> frozenset[int]:
+        config = self.core.config
+        names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+        found = (getattr(config, name, None) for name in names)
+        return frozenset(i for i in found if i is not None)
+
+    def _never_sampled(self) -> tuple[int, ...]:
+        """Placeholders, every special id but the ends, and ids that no token has."""
+        size = self.core.get_output_embeddings().weight.shape[0]
+        spare = set(range(size)) - set(self.tokenizer.get_vocab().values())
+        special = {*self.encoder.chat.special_ids, *self._placeholder_ids} - {*self.eos_ids}
+        return tuple(sorted(i for i in (special | spare) if i < size))
+
+
+def _eos_ids(core: Any, tokenizer: Any) -> tuple[int, ...]:
+    named = core.generation_config.eos_token_id if core.generation_config is not None else None
+    found = [named] if isinstance(named, int) else list(named or ())
+    if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in found:
+        found.append(tokenizer.eos_token_id)
+    if not found:
+        raise PolicyError("neither generation config nor tokenizer names an end-of-text token")
+    return tuple(found)
+
+
