@@ -132,7 +132,8 @@ class DataEntry(Section):
     """A `datasets_cfg/*.yaml` file."""
     dataset: str | None = None
     """A data set registered by `register_dataset`."""
-    split: str = "train"
+    split: str | None = None
+    """None means "train" for training and "test" for evaluation."""
     weight: float = Field(default=1.0, ge=0)
     """Share of draws, relative to the other entries."""
     limit: int | None = Field(default=None, ge=1)

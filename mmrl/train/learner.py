@@ -89,7 +89,6 @@ class Learner:
         fixed = fixed or {}
         factors = self.balance({}, clock) if self.balance else {}
         totals: dict[str, float] = defaultdict(float)
-        self.policy.train_mode()
         for chunk in packs_of(rows, self.settings.tokens_per_pack):
             pack = _with_fixed(make_pack(chunk, self.policy.device), chunk, fixed)
             out = self.policy(pack, entropy="entropy" in self._needs)
@@ -160,7 +159,6 @@ class Learner:
         if not wanted:
             return []
         out: list[tuple[Row, dict[str, torch.Tensor]]] = []
-        self.policy.train_mode()
         for chunk in packs_of(rows, self.settings.tokens_per_pack):
             pack = make_pack(chunk, self.policy.device)
             fields: list[dict[str, torch.Tensor]] = [{} for _ in chunk]

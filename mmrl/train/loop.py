@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import torch
 
-from mmrl.roles import Action
+from mmrl.methods.base import Method
+from mmrl.roles import Action, Reduce
 from mmrl.seeds import seed_of
 from mmrl.train.collector import Batch
 from mmrl.train.learner import Learner
@@ -48,7 +49,7 @@ class Loop:
     def __init__(
         self,
         *,
-        method: Any,
+        method: Method | None,
         collector: Collects,
         learner: Learner,
         models: Any,
@@ -67,13 +68,14 @@ class Loop:
             batch = self.collector.next(clock)
         with self._phase("learn"):
             credited = assign(batch.groups, self.method, self.ranks.reduce, clock)
-            rows = rows_of_groups(credited, mask_truncated=self.method.mask_truncated)
-            rows += rows_of_demonstrations(batch.demonstrations)
+            rows = rows_of_demonstrations(batch.demonstrations)
+            if self.method is not None:
+                rows += rows_of_groups(credited, mask_truncated=self.method.mask_truncated)
             learned = self.learner.learn(rows, clock)
         with self._phase("companions"):
             actions = tuple(
                 action
-                for companion in self.method.companions
+                for companion in (self.method.companions if self.method else ())
                 for action in companion.after_step(batch.everyone, self.models, clock)
             )
         self.models.forget()
@@ -105,15 +107,18 @@ class Loop:
 
 
 def assign(
-    groups: Sequence[ScoredGroup], method: Any, reduce: Any, clock: Clock
+    groups: Sequence[ScoredGroup], method: Method | None, reduce: Reduce, clock: Clock
 ) -> list[CreditedGroup]:
     """Advantages and token weights of a step's groups, by the method's parts."""
-    advantages = method.credit(groups, reduce, clock)
+    if method is None:
+        return []
+    credits = {"main": method.credit, **method.more_credit}
+    named = {name: credit(groups, reduce, clock) for name, credit in credits.items()}
     return [
         CreditedGroup(
             scored=scored,
-            advantages={"main": tuple(values)},
+            advantages={name: tuple(values[i]) for name, values in named.items()},
             weights=tuple(tuple(w) for w in method.token_weights(scored)),
         )
-        for scored, values in zip(groups, advantages, strict=True)
+        for i, scored in enumerate(groups)
     ]

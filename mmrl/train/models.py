@@ -20,8 +20,18 @@ class Doors:
     `bad` counts samples that could not become prompts, by reason.
     """
 
-    def __init__(self, policy: Any, sampler: Any, rollout: RolloutConfig, *, seed: int) -> None:
+    def __init__(
+        self,
+        policy: Any,
+        sampler: Any,
+        rollout: RolloutConfig,
+        *,
+        seed: int,
+        media: Any = None,
+        isolated: Any = None,
+    ) -> None:
         self.policy, self.sampler, self.seed = policy, sampler, seed
+        self.media, self.isolated = media, isolated
         self.sampling = Sampling(
             max_new_tokens=rollout.max_new_tokens,
             temperature=rollout.temperature,
@@ -52,6 +62,12 @@ class Doors:
     def forget(self) -> None:
         """Drops prompts (and their pixels) of the step that ended."""
         self._prompts.clear()
+
+    def close(self) -> None:
+        """Ends the worker processes of media and rewards."""
+        for part in (self.media, self.isolated):
+            if part is not None:
+                part.close()
 
     def report_bad(self, sample: Sample, error: Exception) -> None:
         """Counts a sample that was left out, with its reason."""

@@ -54,7 +54,7 @@ class Optimizer:
             weight_decay=config.weight_decay,
         )
         self.parameters = [p for g in self.inner.param_groups for p in g["params"]]
-        names = {id(p): n for n, p in policy.named_parameters()}
+        names = {id(p): n for n, p in policy.trainable().items()}
         self._names = [names[id(p)] for p in self.parameters]
         self._skipped = 0
 

@@ -1,0 +1,304 @@
+"""A recipe to the objects that run it, and the checks that need no model.
+
+Whatever does not fit is a ConfigError that names the key, the file and line, and the nearest known
+name, before a model is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmrl.config.load import LoadedRun, stage_optimizer
+from mmrl.config.schema import DataEntry, Run, StageConfig
+from mmrl.data.mixture import open_mixture
+from mmrl.data.registry import DATASETS, open_data
+from mmrl.errors import ConfigError, nearest
+from mmrl.media.plan import MediaBudget
+from mmrl.media.store import MediaStore
+from mmrl.methods.base import Method, MethodSpec, method_spec, stateful_parts
+from mmrl.policy.load import load_policy
+from mmrl.policy.parts import Lora
+from mmrl.roles import Reward, Source
+from mmrl.rollout.hf import HFSampler
+from mmrl.rollout.plan import GroupOf
+from mmrl.sources.pool import Endless
+from mmrl.tasks.base import TASKS, Task
+from mmrl.train.collector import Collector
+from mmrl.train.learner import Learner, LearnerSettings
+from mmrl.train.loop import Collects, Loop
+from mmrl.train.models import Doors
+from mmrl.train.optimizer import Optimizer
+from mmrl.train.ranks import Ranks
+from mmrl.train.rewards import reward_pool, with_rewards
+from mmrl.train.score import Scorer
+from mmrl.train.sft import SFT_TERM, DemonstrationCollector
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stage:
+    """One stage ready to step, with everything of it that has a state."""
+
+    config: StageConfig
+    source: Source
+    method: Method | None
+    optimizer: Optimizer
+    loop: Loop
+    stateful: Mapping[str, Any]
+
+    def parts_state(self) -> dict[str, dict[str, Any]]:
+        return {path: part.state_dict() for path, part in self.stateful.items()}
+
+    def load_parts(self, states: Mapping[str, Mapping[str, Any]]) -> None:
+        for path, part in self.stateful.items():
+            if path not in states:
+                raise ConfigError(f'the checkpoint has no state of "{path}" of this stage')
+            part.load_state_dict(states[path])
+
+    def carried(self) -> dict[str, Any]:
+        """What the next stage may take over: optimizer moments and companions."""
+        companions = {p: s for p, s in self.parts_state().items() if p.startswith("companions")}
+        return {"optimizer": self.optimizer.tensors(), "parts": companions}
+
+    def carry_over(self, carried: Mapping[str, Any]) -> None:
+        """Takes over what an earlier stage left, unless this one starts afresh."""
+        if carried and not self.config.reset_optimizer:
+            self.optimizer.load_tensors(carried["optimizer"])
+        for path, state in carried.get("parts", {}).items():
+            if path in self.stateful:
+                self.stateful[path].load_state_dict(state)
+
+
+def stages_of(run: Run) -> tuple[StageConfig, ...]:
+    """The recipe's stages, or its only one ("train") from `train.steps` and `data`."""
+    if run.stages:
+        return run.stages
+    return (StageConfig(name="train", steps=run.train.steps),)
+
+
+def stage_data(run: Run, stage: StageConfig) -> tuple[DataEntry, ...]:
+    return stage.data or run.data
+
+
+def stage_spec(loaded: LoadedRun, stage: StageConfig) -> MethodSpec:
+    """The validated method settings of a stage: the recipe's with what the stage changes."""
+    run = loaded.run
+    settings = {**run.method, **stage.method}
+    try:
+        return method_spec(settings, max_length=run.rollout.max_new_tokens)
+    except ConfigError as error:
+        key = _method_key(loaded, stage, str(error))
+        raise ConfigError(f"{loaded.where(key)}: {error}") from error
+
+
+def check_recipe(loaded: LoadedRun) -> None:
+    """Raises ConfigError for whatever does not fit together, without loading a model."""
+    run = loaded.run
+    names = [s.name for s in run.stages]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise loaded.located(f"stages.{i}.name", f'two stages are called "{name}"')
+    for i, stage in enumerate(stages_of(run)):
+        entries = stage_data(run, stage)
+        prefix = f"stages.{i}.data" if stage.data else "data"
+        if not entries:
+            raise loaded.located(prefix, f'stage "{stage.name}" has no data')
+        _check_entries(loaded, entries, prefix, "train")
+        stage_optimizer(run, stage)
+        if stage.kind == "rl":
+            spec = stage_spec(loaded, stage)
+            for task in _tasks_named(entries):
+                spec.build(with_rewards(loaded, stage, i, TASKS.get(task)))
+    _check_entries(loaded, run.eval.data, "eval.data", "test")
+    _check_budgets(run)
+
+
+def open_stage(loaded: LoadedRun, index: int, models: Doors, ranks: Ranks) -> Stage:
+    """Builds a stage's parts around models that are already there."""
+    run = loaded.run
+    config = stages_of(run)[index]
+    entries = [_plain(e) for e in stage_data(run, config)]
+    mixture = open_mixture(entries, "train", run.seed + 1000 * index)
+    source = Endless(mixture.__getitem__)
+    size = config.prompts_per_step or run.train.prompts_per_step
+    settings = stage_optimizer(run, config)
+    optimizer = Optimizer(models.policy, settings)
+    skip = run.media.on_error == "skip"
+    collector: Collects
+    if config.kind == "sft":
+        method: Method | None = None
+        collector = DemonstrationCollector(
+            source=source, models=models, ranks=ranks, size=size, skip_bad_media=skip
+        )
+        learner_settings = LearnerSettings(tokens_per_pack=run.train.tokens_per_pack, seed=run.seed)
+        terms, balance = (SFT_TERM,), None
+    else:
+        spec = stage_spec(loaded, config)
+        tasks = TaskMethods(loaded, config, index, spec)
+        method = tasks.method(mixture[0].task)
+        scorer = Scorer(
+            rewards=tasks,
+            bonuses=method.bonuses,
+            combine=method.combine,
+            isolated=models.isolated,
+        )
+        collector = Collector(
+            source=source,
+            plan=method.plan or GroupOf(method.group_size),
+            probes=method.probes,
+            scorer=scorer,
+            gate=method.gate,
+            models=models,
+            ranks=ranks,
+            size=size,
+            max_draws=run.train.max_draws or 4 * size,
+            skip_bad_media=skip,
+        )
+        learner_settings = LearnerSettings(
+            epochs=method.epochs,
+            minibatches=method.minibatches,
+            tokens_per_pack=run.train.tokens_per_pack,
+            seed=run.seed,
+        )
+        terms, balance = method.terms, method.balance
+        for companion in method.companions:
+            companion.prepare(models)
+    learner = Learner(
+        policy=models.policy,
+        optimizer=optimizer,
+        terms=terms,
+        balance=balance,
+        ranks=ranks,
+        settings=learner_settings,
+    )
+    stateful = {"source": source, **(stateful_parts(method) if method else {})}
+    loop = Loop(
+        method=method,
+        collector=collector,
+        learner=learner,
+        models=models,
+        ranks=ranks,
+        seed=run.seed,
+    )
+    return Stage(
+        config=config,
+        source=source,
+        method=method,
+        optimizer=optimizer,
+        loop=loop,
+        stateful=stateful,
+    )
+
+
+class TaskMethods(Mapping[str, Sequence[Reward]]):
+    """Rewards by task name, made when a sample of the task turns up."""
+
+    def __init__(self, loaded: LoadedRun, stage: StageConfig, index: int, spec: MethodSpec) -> None:
+        self._loaded, self._stage, self._index, self._spec = loaded, stage, index, spec
+        self._rewards: dict[str, Sequence[Reward]] = {}
+
+    def method(self, task: str) -> Method:
+        return self._spec.build(self._task(task))
+
+    def __getitem__(self, task: str) -> Sequence[Reward]:
+        if task not in self._rewards:
+            self._rewards[task] = self._spec.rewards(self._task(task))
+        return self._rewards[task]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rewards)
+
+    def __len__(self) -> int:
+        return len(self._rewards)
+
+    def _task(self, name: str) -> Task:
+        return with_rewards(self._loaded, self._stage, self._index, TASKS.get(name))
+
+
+def load_models(loaded: LoadedRun) -> Doors:
+    """The policy, its sampler and the media store of a recipe."""
+    run = loaded.run
+    policy, media = run.policy, run.media
+    store = MediaStore(
+        cache_dir=Path(media.cache_dir) if media.cache_dir else None,
+        cache_bytes=int(media.cache_gb * 2**30),
+        memory_bytes=int(media.memory_gb * 2**30),
+        workers=media.workers,
+        timeout_s=media.timeout_s,
+    )
+    lora = Lora(**policy.lora.model_dump()) if policy.lora else None
+    model = load_policy(
+        policy.model,
+        dtype=policy.dtype,
+        device=policy.device,
+        attention=policy.attention,
+        lora=lora,
+        freeze=policy.freeze,
+        quantize=policy.quantize,
+        gradient_checkpointing=policy.gradient_checkpointing,
+        max_prompt_tokens=policy.max_prompt_tokens,
+        over_budget=policy.over_budget,
+        always_run_vision=policy.always_run_vision,
+        image_budget=_given(media.image),
+        video_budget=_given(media.video),
+        store=store,
+    )
+    model.set_sampling(
+        temperature=run.rollout.temperature, top_k=run.rollout.top_k, top_p=run.rollout.top_p
+    )
+    return Doors(
+        model,
+        HFSampler(model),
+        run.rollout,
+        seed=run.seed,
+        media=store,
+        isolated=reward_pool(run),
+    )
+
+
+def _given(budget: Any) -> dict[str, Any]:
+    return {k: v for k, v in budget.model_dump().items() if v is not None}
+
+
+def _plain(entry: DataEntry) -> dict[str, Any]:
+    return _given(entry)
+
+
+def _tasks_named(entries: Sequence[DataEntry]) -> list[str]:
+    """Task names that can be known without opening data: those of worlds."""
+    return sorted({e.task for e in entries if e.task})
+
+
+def _check_entries(
+    loaded: LoadedRun, entries: Sequence[DataEntry], prefix: str, split: str
+) -> None:
+    for i, entry in enumerate(entries):
+        key = f"{prefix}.{i}"
+        if entry.task is not None and entry.task not in TASKS:
+            message = f'no task "{entry.task}".{nearest(entry.task, TASKS.names())}'
+            raise loaded.located(f"{key}.task", message)
+        if entry.dataset is not None and entry.dataset not in DATASETS:
+            message = f'no data set "{entry.dataset}".{nearest(entry.dataset, DATASETS.names())}'
+            raise loaded.located(f"{key}.dataset", message)
+        if entry.cfg is not None and not Path(entry.cfg).is_file():
+            known = [str(p) for p in Path(entry.cfg).parent.glob("*.yaml")]
+            raise loaded.located(f"{key}.cfg", f'no file "{entry.cfg}".{nearest(entry.cfg, known)}')
+        try:
+            open_data(_plain(entry), split, loaded.run.seed)
+        except ConfigError as error:
+            raise ConfigError(f"{loaded.where(key)}: {key}: {error}") from error
+
+
+def _check_budgets(run: Run) -> None:
+    for budget in (run.media.image, run.media.video):
+        MediaBudget().override(_given(budget))
+
+
+def _method_key(loaded: LoadedRun, stage: StageConfig, message: str) -> str:
+    """The dotted key that a message about `method.x` speaks of, in the stage or the recipe."""
+    key = message.split(":")[0].split(" ")[0]
+    inner = key.removeprefix("method.")
+    places = [i for i, s in enumerate(loaded.run.stages) if s is stage and inner in stage.method]
+    return f"stages.{places[0]}.{key}" if places else key

@@ -1,0 +1,79 @@
+"""Supervised stages on the same types: the task's gold answers (or a data set's) as demonstrations.
+
+A cold start is a stage of kind `sft` before one of kind `rl`; both go through the same learner.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from mmrl.errors import MediaError, PolicyError
+from mmrl.objective.reduction import token_mean
+from mmrl.roles import Source, Term
+from mmrl.tasks.base import TASKS
+from mmrl.train.collector import Batch
+from mmrl.train.ranks import Ranks
+from mmrl.types import Clock, Demonstration, Pack, PolicyOutput, Sample
+
+
+def negative_log_likelihood(
+    out: PolicyOutput, pack: Pack, advantages: torch.Tensor, clock: Clock, /
+) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+    """-log p of every demonstrated token; metric `nll`."""
+    loss = -out.logp
+    return loss, {"nll": loss}
+
+
+SFT_TERM = Term(name="nll", objective=negative_log_likelihood, reduction=token_mean)
+
+
+class DemonstrationCollector:
+    """Draws samples and turns them into demonstrations of their gold answers."""
+
+    def __init__(
+        self, *, source: Source, models: Any, ranks: Ranks, size: int, skip_bad_media: bool
+    ) -> None:
+        self.source, self.models, self.ranks = source, models, ranks
+        self.size, self.skip_bad_media = size, skip_bad_media
+
+    def next(self, clock: Clock) -> Batch:
+        """`size` demonstrations over all ranks, fewer where media could not be read."""
+        drawn = self.source.draw(self.size)
+        skipped: Counter[str] = Counter()
+        made = []
+        for item in drawn[self.ranks.index :: self.ranks.size]:
+            if isinstance(item, Demonstration):
+                made.append(item)
+                continue
+            try:
+                made.append(demonstrate(item, self.models))
+            except (MediaError, PolicyError) as error:
+                if not self.skip_bad_media:
+                    raise
+                skipped[getattr(error, "reason", "prompt")] += 1
+                self.models.report_bad(item, error)
+        return Batch(
+            groups=(),
+            everyone=(),
+            demonstrations=tuple(made),
+            skipped=dict(skipped),
+            num_draws=len(drawn),
+        )
+
+
+def demonstrate(sample: Sample, models: Any) -> Demonstration:
+    """The demonstration of a sample: `meta["completion"]` where a row has one, else the gold."""
+    text = str(sample.meta.get("completion") or TASKS.get(sample.task).gold(sample))
+    ids = (*models.policy.encode_text(text), models.policy.eos_ids[0])
+    return Demonstration(
+        id=sample.id,
+        sample=sample,
+        prompt=models.encode(sample),
+        text=text,
+        token_ids=ids,
+        trainable=(True,) * len(ids),
+    )
