@@ -7,6 +7,7 @@ asked for, fewer frames are taken (a clip shorter than one temporal patch repeat
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -151,7 +152,7 @@ def spread_over_scenes(cuts: Sequence[int], start: int, last: int, count: int) -
     enough (else the longest ones), further ones go where frames are sparsest.
     """
     borders = [start, *sorted({c for c in cuts if start < c <= last}), last + 1]
-    scenes = [(a, b - 1) for a, b in zip(borders, borders[1:], strict=False)]
+    scenes = [(a, b - 1) for a, b in itertools.pairwise(borders)]
     if len(scenes) > count:
         scenes = sorted(sorted(scenes, key=lambda s: (s[0] - s[1], s[0]))[:count])
     shares = [1] * len(scenes)

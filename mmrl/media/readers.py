@@ -23,14 +23,19 @@ from mmrl.media.header import VideoHeader, open_container
 from mmrl.media.source import name_of, open_bytes
 from mmrl.types import MediaRef
 
+_DECORD_BATCH = 16
+"""Frames that decord hands over at once; bounds memory at the clip's own size."""
+
 
 class VideoReader(Protocol):
     """Decodes chosen frames of a clip."""
 
     name: str
 
-    def read(self, ref: MediaRef, header: VideoHeader, indices: Sequence[int], /) -> np.ndarray:
-        """Frames at ascending, distinct indices: uint8 [F, H, W, 3], upright RGB.
+    def read(
+        self, ref: MediaRef, header: VideoHeader, indices: Sequence[int], /
+    ) -> Iterator[np.ndarray]:
+        """Frames at ascending, distinct indices, one by one: uint8 [H, W, 3], upright RGB.
 
         A MediaError with reason `corrupt`, `truncated` or `missing_frames` condemns the clip;
         `no_reader` says that this reader cannot.
@@ -51,20 +56,11 @@ class PyAVReader:
 
     name = "pyav"
 
-    def read(self, ref: MediaRef, header: VideoHeader, indices: Sequence[int], /) -> np.ndarray:
-        frames: np.ndarray | None = None
-        for at, (_, frame) in enumerate(self.frames(ref, header, indices)):
-            picture = upright(frame.to_ndarray(format="rgb24"), header.rotation)
-            if frames is None:
-                frames = np.empty((len(indices), *picture.shape), dtype=np.uint8)
-            if picture.shape != frames.shape[1:]:
-                raise MediaError(
-                    f"{name_of(ref)}: the frame size changes inside the clip",
-                    reason="no_reader",
-                )
-            frames[at] = picture
-        assert frames is not None
-        return frames
+    def read(
+        self, ref: MediaRef, header: VideoHeader, indices: Sequence[int], /
+    ) -> Iterator[np.ndarray]:
+        for _, frame in self.frames(ref, header, indices):
+            yield upright(frame.to_ndarray(format="rgb24"), header.rotation)
 
     def vouch(self, ref: MediaRef, header: VideoHeader, indices: Sequence[int]) -> None:
         """Decodes the frames without converting them: raises where one of them is damaged."""
@@ -108,7 +104,7 @@ def _decode(
                 if jump and key > position + 1:
                     container.seek(header.pts_of(index), stream=stream)
                     shown = _sequence(container, stream, header, None)
-                for position, frame in shown:
+                for position, frame in shown:  # noqa: B007
                     if position >= index:
                         break
                 else:
@@ -160,7 +156,9 @@ class DecordReader:
 
     name = "decord"
 
-    def read(self, ref: MediaRef, header: VideoHeader, indices: Sequence[int], /) -> np.ndarray:
+    def read(
+        self, ref: MediaRef, header: VideoHeader, indices: Sequence[int], /
+    ) -> Iterator[np.ndarray]:
         try:
             import decord
         except ImportError as error:
@@ -175,16 +173,15 @@ class DecordReader:
                         f"the header {header.num_frames}",
                         reason="no_reader",
                     )
-                frames: np.ndarray = clip.get_batch(list(indices)).asnumpy()
+                for at in range(0, len(indices), _DECORD_BATCH):
+                    batch = clip.get_batch(list(indices[at : at + _DECORD_BATCH])).asnumpy()
+                    for picture in batch:
+                        yield _as_shown(picture, header)
             except (decord.DECORDError, RuntimeError, IndexError) as error:
                 raise MediaError(
                     f"{name_of(ref)}: decord cannot read it: {str(error).splitlines()[0]}",
                     reason="no_reader",
                 ) from error
-        width, height = header.size
-        if frames.shape[1:3] == (width, height) and header.rotation % 180:
-            frames = np.stack([upright(f, header.rotation) for f in frames])
-        return frames
 
 
 class OpenCVReader:
@@ -192,7 +189,9 @@ class OpenCVReader:
 
     name = "opencv"
 
-    def read(self, ref: MediaRef, header: VideoHeader, indices: Sequence[int], /) -> np.ndarray:
+    def read(
+        self, ref: MediaRef, header: VideoHeader, indices: Sequence[int], /
+    ) -> Iterator[np.ndarray]:
         import cv2
 
         with _as_path(ref) as path:
@@ -207,7 +206,7 @@ class OpenCVReader:
                         f"the header {header.num_frames}",
                         reason="no_reader",
                     )
-                frames, position = [], -1
+                position = -1
                 for index in indices:
                     while position < index:
                         if not clip.grab():
@@ -218,15 +217,22 @@ class OpenCVReader:
                             )
                         position += 1
                     _, picture = clip.retrieve()
-                    frames.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+                    yield _as_shown(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), header)
             finally:
                 clip.release()
-        return np.stack(frames)
 
 
 def upright(picture: np.ndarray, clockwise: int) -> np.ndarray:
     """The picture [H, W, 3] turned clockwise by a multiple of 90 degrees."""
     return np.rot90(picture, k=-clockwise // 90 % 4)
+
+
+def _as_shown(picture: np.ndarray, header: VideoHeader) -> np.ndarray:
+    """A picture of a reader that turns by itself; turned here where it did not (quarter turns)."""
+    width, height = header.size
+    if header.rotation % 180 and width != height and picture.shape[:2] == (width, height):
+        return upright(picture, header.rotation)
+    return picture
 
 
 @contextmanager

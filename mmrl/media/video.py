@@ -18,6 +18,7 @@ from mmrl.errors import MediaError
 from mmrl.media.header import VideoHeader, read_video_header
 from mmrl.media.plan import VideoPlan
 from mmrl.media.readers import VideoReader, readers_for
+from mmrl.media.resize import resize_frames
 from mmrl.media.source import name_of
 from mmrl.media.write import write_video
 from mmrl.types import MediaRef
@@ -67,13 +68,15 @@ def read_frames(
     ref: MediaRef,
     plan: VideoPlan,
     *,
+    resized: bool = False,
     header: VideoHeader | None = None,
     readers: Sequence[VideoReader] | None = None,
     count: FallbackCount = fallbacks,
 ) -> Clip:
-    """The frames of a plan at the clip's own size; only these are converted.
+    """The frames of a plan, at the clip's own size or, `resized`, at the plan's.
 
-    A reader that cannot (`no_reader`) hands on to the next; damage is the clip's and final.
+    Only these frames are converted, and each is resized before the next is decoded. A reader that
+    cannot (`no_reader`) hands on to the next; damage is the clip's and final.
     """
     header = read_video_header(ref) if header is None else header
     wanted = sorted(set(plan.indices))
@@ -83,26 +86,47 @@ def read_frames(
             f"the clip has {header.num_frames}; was the file replaced?",
             reason="missing_frames",
         )
+    size = plan.processed_size if resized else header.size
+    place = {index: at for at, index in enumerate(wanted)}
     order = readers_for(header) if readers is None else tuple(readers)
     said = []
     for reader in order:
         try:
-            frames = reader.read(ref, header, wanted)
+            frames = _collect(ref, header, reader, wanted, size)
         except MediaError as error:
             if error.reason != "no_reader":
                 raise
             said.append(str(error))
             continue
-        width, height = header.size
-        if frames.shape != (len(wanted), height, width, 3):
-            said.append(
-                f"{reader.name} gave {frames.shape}, wanted {(len(wanted), height, width, 3)}"
-            )
-            continue
         if reader is not order[0]:
             count.add(order[0].name, reader.name)
         if tuple(wanted) != plan.indices:
-            place = {index: at for at, index in enumerate(wanted)}
             frames = frames[[place[index] for index in plan.indices]]
         return Clip(frames=frames, seconds=plan.seconds, indices=plan.indices, reader=reader.name)
     raise MediaError(f"{name_of(ref)}: no reader can: {'; '.join(said)}", reason="no_reader")
+
+
+def _collect(
+    ref: MediaRef,
+    header: VideoHeader,
+    reader: VideoReader,
+    wanted: Sequence[int],
+    size: tuple[int, int],
+) -> np.ndarray:
+    """Frames [F, H, W, 3] of one reader at (width, height) = `size`, upright sizes checked."""
+    frames = np.empty((len(wanted), size[1], size[0], 3), dtype=np.uint8)
+    got = 0
+    for got, picture in enumerate(reader.read(ref, header, wanted), start=1):
+        if picture.shape != (header.size[1], header.size[0], 3):
+            raise MediaError(
+                f"{name_of(ref)}: {reader.name} gave a frame of {picture.shape[1::-1]} pixels, "
+                f"the header says {header.size}",
+                reason="no_reader",
+            )
+        frames[got - 1] = resize_frames(picture[None], size)[0]
+    if got != len(wanted):
+        raise MediaError(
+            f"{name_of(ref)}: {reader.name} gave {got} of {len(wanted)} frames",
+            reason="no_reader",
+        )
+    return frames
