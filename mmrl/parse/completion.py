@@ -18,7 +18,7 @@ def parse_completion(text: str) -> Parsed:
 
     The answer is the content of the last complete, innermost `<answer>…</answer>` that begins
     after the first `</think>` where there is one. `Verdict.OK` demands exactly one of each tag, in
-    order, with nothing but white space outside of them.
+    order, something between each pair, and nothing but white space outside of them.
     """
     spans: dict[str, list[tuple[int, int]]] = {"think": [], "answer": []}
     opened: dict[str, int | None] = {"think": None, "answer": None}
@@ -51,7 +51,7 @@ def _verdict(
     counts: dict[str, int],
     spans: dict[str, list[tuple[int, int]]],
 ) -> Verdict:
-    if counts["answer"] == 0 and not spans["answer"]:
+    if counts["answer"] == 0:
         return Verdict.NO_ANSWER
     if counts["answer"] > len(spans["answer"]) or counts["think"] > len(spans["think"]):
         return Verdict.UNCLOSED_TAG
@@ -61,6 +61,10 @@ def _verdict(
         return Verdict.REPEATED_TAG
     if answer is None or reasoning is None:
         return Verdict.WRONG_ORDER
+    if not text[slice(*answer)].strip():
+        return Verdict.NO_ANSWER
+    if not text[slice(*reasoning)].strip():
+        return Verdict.NO_REASONING
     outside = (
         text[: reasoning[0] - len("<think>")]
         + text[reasoning[1] + len("</think>") : answer[0] - len("<answer>")]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mmrl.errors import DataError
+from mmrl.errors import ConfigError, DataError
 from mmrl.sources.pool import Dataset, Row
 from mmrl.types import ScoredGroup
 
@@ -27,7 +27,7 @@ class Weighted:
         if len(dataset) == 0:
             raise DataError("the data set has no rows: there is nothing to draw from")
         if not 0.0 < floor <= 1.0 or not 0.0 < rate <= 1.0:
-            raise DataError(f"floor {floor} and rate {rate} should lie in (0, 1]")
+            raise ConfigError(f"floor {floor} and rate {rate} should lie in (0, 1]")
         self.dataset, self.seed, self.floor, self.rate = dataset, seed, floor, rate
         self.num_drawn = 0
         self._pass_rate = np.zeros(len(dataset))
