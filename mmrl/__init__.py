@@ -23,14 +23,13 @@ if TYPE_CHECKING:
         PolicyError,
         RewardError,
     )
-    from mmrl.eval.run import evaluate
     from mmrl.methods.base import Method, MethodSpec, register_method
     from mmrl.policy.vlm import VLMPolicy
     from mmrl.rewards.adapters import from_easyr1, from_trl, from_verl
     from mmrl.rewards.registry import register_reward
     from mmrl.roles import Reward
     from mmrl.tasks.base import Task, register_task
-    from mmrl.train.run import train
+    from mmrl.train.run import RunResult, evaluate, train
     from mmrl.types import (
         Clock,
         Demonstration,
@@ -79,7 +78,7 @@ _HOMES = {
     "mmrl.methods.base": ("Method", "MethodSpec", "register_method"),
     "mmrl.policy.vlm": ("VLMPolicy",),
     "mmrl.train": ("train",),
-    "mmrl.eval.run": ("evaluate",),
+    "mmrl.train.run": ("RunResult", "evaluate"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -91,6 +90,7 @@ __all__ = [  # noqa: RUF022 - by what one reaches for
     "load_run",
     "dump_run",
     "Run",
+    "RunResult",
     "VLMPolicy",
     # extend
     "register_reward",

@@ -16,6 +16,7 @@ NAMES = {
     "load_run",
     "dump_run",
     "Run",
+    "RunResult",
     "VLMPolicy",
     "register_reward",
     "register_dataset",

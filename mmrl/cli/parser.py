@@ -1,0 +1,88 @@
+"""What may be written after `mmrl`: commands, their arguments and one line of help each."""
+
+from __future__ import annotations
+
+import argparse
+
+from mmrl import __version__
+from mmrl.cli import commands
+from mmrl.cli.check import check
+from mmrl.cli.doctor import doctor
+from mmrl.cli.show import TOPICS, show
+
+COMMANDS = ("train", "eval", "check", "show", "score", "bench", "doctor")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command; each command's function is `args.run`."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="tracebacks instead of messages")
+    parser = argparse.ArgumentParser(
+        prog="mmrl",
+        description="Reinforcement learning of vision-language models.",
+        epilog="First steps: mmrl doctor; mmrl train recipes/quickstart.yaml",
+    )
+    parser.add_argument("--version", action="version", version=f"mmrl {__version__}")
+    parser.set_defaults(debug=False)
+    names = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        made = names.add_parser(name, parents=[common], help=text, description=text)
+        made.set_defaults(run=run)
+        return made
+
+    train = command("train", commands.train, "train a recipe; the same command again goes on")
+    train.add_argument("recipe", metavar="RECIPE", help="YAML file")
+    _overrides(train)
+    train.add_argument("--quiet", action="store_true", help="no progress, only the run folder")
+    train.add_argument("--fresh", action="store_true", help="delete an earlier run of that name")
+
+    evaluate = command("eval", commands.evaluate, "evaluate a run or a model on a data set")
+    evaluate.add_argument("model", metavar="RUN|MODEL", help="run folder or checkpoint folder")
+    evaluate.add_argument(
+        "--data", required=True, metavar="NAME", action="append",
+        help="a task, a datasets_cfg file or a registered data set (may be given again)",
+    )  # fmt: skip
+    _overrides(evaluate)
+    evaluate.add_argument("--split", default="test", help="default: test")
+    evaluate.add_argument("--limit", type=_at_least_1, default=256, help="samples a data set (256)")
+    evaluate.add_argument("--samples", type=_at_least_1, default=4, help="completions averaged (4)")
+    evaluate.add_argument("--best-of", type=_at_least_1, default=8, help="the best of how many (8)")
+    evaluate.add_argument("--seed", type=int, default=0, help="of the completions (0)")
+    evaluate.add_argument("--out", metavar="DIR", help="writes items and predictions there")
+
+    checked = command("check", check, "check a recipe or a data set before anything is trained")
+    checked.add_argument("target", metavar="RECIPE|DATASET", help="YAML file or data set name")
+    _overrides(checked)
+    checked.add_argument("--rows", type=_at_least_1, default=64, metavar="N", help="read (64)")
+    checked.add_argument("--split", metavar="NAME", help="of a data set; default: its first")
+
+    shown = command("show", show, f"list or describe: {', '.join(TOPICS)}, a recipe, a name")
+    shown.add_argument("topic", metavar="TOPIC", help="|".join((*TOPICS, "RECIPE", "NAME")))
+    _overrides(shown)
+
+    score = command("score", commands.score, "score stored completions with a reward")
+    score.add_argument("reward", metavar="REWARD", help="its name, or file.py:function")
+    score.add_argument("file", metavar="FILE.jsonl", help="rows with completions and targets")
+    score.add_argument("--plugin", action="append", default=[], metavar="FILE.py",
+                       help="imported first: registers your own")  # fmt: skip
+
+    bench = command("bench", commands.bench, "measure a part; without a name, list what there is")
+    bench.add_argument("name", metavar="NAME", nargs="?")
+    bench.add_argument("arguments", nargs=argparse.REMAINDER, help="of the benchmark")
+
+    command("doctor", doctor, "what this machine and installation can do, with fixes")
+    return parser
+
+
+def _overrides(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="changes a setting: train.steps=50"
+    )
+
+
+def _at_least_1(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"wanted at least 1; got {value}")
+    return value

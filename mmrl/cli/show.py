@@ -1,0 +1,197 @@
+"""`mmrl show`: what exists, and what one name or recipe means."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from mmrl.cli.names import data_entry, dataset_files, is_dataset_file, is_file_name
+from mmrl.errors import ConfigError, nearest
+
+TOPICS = ("tasks", "rewards", "methods", "datasets", "schema")
+
+
+def show(args: argparse.Namespace) -> int:
+    """Prints a topic's list, a recipe as it is resolved, or all that has the given name."""
+    topic = args.topic
+    if args.overrides and not is_file_name(topic):
+        raise ConfigError(f"key=value changes a recipe; {topic} is not one")
+    if topic in TOPICS:
+        print("\n".join(_TOPIC_LINES[topic]()))
+    elif is_file_name(topic):
+        print(_file(Path(topic), args.overrides), end="")
+    else:
+        print("\n\n".join(_named(topic)))
+    return 0
+
+
+def task_lines() -> list[str]:
+    """One line a task: name, measure, rewards, whether it draws its own samples."""
+    from mmrl.tasks.base import TASKS
+
+    rows = []
+    for name in TASKS:
+        task = TASKS.get(name)
+        rewards = " + ".join(f"{r.weight:g} {r.name}" for r in task.rewards)
+        origin = "draws samples" if task.world else "reads a data set"
+        rows.append((name, task.score_name, origin, rewards))
+    return _table(("task", "measure", "origin", "rewards"), rows)
+
+
+def reward_lines() -> list[str]:
+    """One line a reward: name, bounds, what it says of itself."""
+    from mmrl.rewards.registry import REWARDS
+
+    rows = []
+    for name in REWARDS:
+        reward = REWARDS.get(name)
+        low, high = reward.bounds
+        rows.append((name, f"[{low:g}, {high:g}]", _first_line(reward.fn)))
+    return _table(("reward", "bounds", "what it returns"), rows)
+
+
+def method_lines() -> list[str]:
+    """One line a method: name and what it says of itself."""
+    from mmrl.methods.base import METHODS
+
+    rows = [(name, _first_line(METHODS.get(name))) for name in METHODS]
+    return [*_table(("method", "what it is"), rows), "", "settings: mmrl show NAME"]
+
+
+def dataset_lines() -> list[str]:
+    """One line a data set: those of datasets_cfg/ here, and registered ones."""
+    from mmrl.data.registry import DATASETS
+    from mmrl.data.spec import load_spec
+
+    rows = []
+    for name, path in dataset_files().items():
+        spec = load_spec(path)
+        rows.append((name, spec.task, ", ".join(spec.split_names()), spec.licence, str(path)))
+    rows += [(name, "", "", "", "registered") for name in DATASETS]
+    if not rows:
+        return ["no data sets here: none registered, and no datasets_cfg/*.yaml"]
+    return _table(("data set", "task", "splits", "licence", "where"), rows)
+
+
+def schema_lines() -> list[str]:
+    """The JSON schema of recipes, with the names that are registered now."""
+    from mmrl.config.load import json_schema
+
+    return [json.dumps(json_schema(), indent=2)]
+
+
+_TOPIC_LINES: dict[str, Callable[[], list[str]]] = {
+    "tasks": task_lines,
+    "rewards": reward_lines,
+    "methods": method_lines,
+    "datasets": dataset_lines,
+    "schema": schema_lines,
+}
+
+
+def _file(path: Path, overrides: Iterable[str]) -> str:
+    """A recipe with every setting spelled out, or a data set file as it is read."""
+    from mmrl.config.load import dump_run, load_recipe
+    from mmrl.config.yaml import dump_yaml
+
+    if is_dataset_file(path):
+        from mmrl.data.spec import load_spec
+
+        return dump_yaml(load_spec(path).model_dump(mode="json"))
+    loaded = load_recipe(path, list(overrides))
+    return f"# {path}, with every setting\n{dump_run(loaded.run)}"
+
+
+def _named(name: str) -> list[str]:
+    """A paragraph for every method, task, reward and data set of that name."""
+    from mmrl.data.registry import DATASETS
+    from mmrl.methods.base import METHODS
+    from mmrl.rewards.registry import REWARDS
+    from mmrl.tasks.base import TASKS
+
+    found = []
+    if name in METHODS:
+        found.append(_method(name, METHODS.get(name)))
+    if name in TASKS:
+        found.append(_task(name))
+    if name in REWARDS:
+        reward = REWARDS.get(name)
+        about = inspect.getdoc(reward.fn) or ""
+        found.append(f"reward {name}, in [{reward.bounds[0]:g}, {reward.bounds[1]:g}]\n{about}")
+    if name in DATASETS or name in dataset_files():
+        entry = data_entry(name)
+        if "cfg" in entry:
+            found.append(f"data set {name}\n{_file(Path(entry['cfg']), ())}".rstrip())
+        elif "dataset" in entry:
+            found.append(f"data set {name}\n{inspect.getdoc(DATASETS.get(name)) or ''}")
+    if not found:
+        known = {*TOPICS, *METHODS, *TASKS, *REWARDS, *DATASETS, *dataset_files()}
+        raise ConfigError(f'nothing is called "{name}".{nearest(name, known)}')
+    return found
+
+
+def _method(name: str, spec: Any) -> str:
+    """The settings of a method: default and reason of each."""
+    lines = [f"method {name}: {_first_line(spec)}", ""]
+    for key, field in spec.model_fields.items():
+        if key == "name":
+            continue
+        default = field.get_default(call_default_factory=True)
+        lines.append(f"  {key}: {default if isinstance(default, str) else json.dumps(default)}")
+        about = field.description or _inherited(spec, key)
+        lines += [f"      {line}" for line in about.splitlines()]
+    return "\n".join(lines)
+
+
+def _inherited(spec: Any, key: str) -> str:
+    """The reason of a setting whose default a preset changes, from the method it changes."""
+    for base in spec.__mro__[1:]:
+        field = getattr(base, "model_fields", {}).get(key)
+        if field is not None and field.description:
+            return str(field.description)
+    return ""
+
+
+def _task(name: str) -> str:
+    from mmrl.tasks.base import TASKS
+
+    task = TASKS.get(name)
+    rewards = ", ".join(f"{r.weight:g} {r.name} in {list(r.bounds)}" for r in task.rewards)
+    lines = [
+        f"task {name}",
+        f"  template   {task.template!r}",
+        f"  measure    {task.score_name} in [0, 1], right from {task.threshold:g}",
+        f"  rewards    {rewards}",
+    ]
+    if task.measures:
+        lines.append(f"  measures   {', '.join(task.measures)}")
+    if task.world is not None:
+        sample = task.world(0, split="train", seed=0, **task.world_options)
+        options = ", ".join(f"{k}={v}" for k, v in task.world_options.items())
+        lines += [
+            f"  options    {options or 'none set'}",
+            f"  example    {sample.question}",
+            f"  gold       {task.gold(sample)}",
+        ]
+    return "\n".join(lines)
+
+
+def _first_line(part: Any) -> str:
+    doc = inspect.getdoc(part)
+    if doc and doc.startswith(type(part).__name__ + "("):
+        doc = inspect.getdoc(type(part))
+    return (doc or "").partition("\n")[0]
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Lines with columns as wide as their longest cell."""
+    table = [head, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    return [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]

@@ -1,0 +1,158 @@
+"""The command line: what is understood, what is said, which exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mmrl.cli import main, parser
+from mmrl.cli.names import data_entry, is_dataset_file
+from mmrl.errors import ConfigError
+
+RECIPE = "policy: {model: tiny}\ndata: [{task: digit_box}]\n"
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "r.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def calls_of(monkeypatch: pytest.MonkeyPatch, result: Any) -> list[Any]:
+    """Stands in for the trainer and keeps what it was called with."""
+    import mmrl.train.run as run
+
+    calls: list[Any] = []
+
+    def train(loaded: Any, **settings: Any) -> Any:
+        calls.append((loaded, settings))
+        return result
+
+    monkeypatch.setattr(run, "train", train)
+    return calls
+
+
+def test_no_words_print_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n    {name} " in out for name in parser.COMMANDS)
+
+
+def test_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trian", "x"]) == 2
+    assert capsys.readouterr().err == 'mmrl: no command "trian". Did you mean "train"?\n'
+
+
+def test_every_command_of_the_list_is_parsed() -> None:
+    for name in parser.COMMANDS:
+        with pytest.raises(SystemExit) as stopped:
+            parser.build_parser().parse_args([name, "--help"])
+        assert stopped.value.code == 0
+
+
+def test_an_error_is_a_message_and_code_2(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", str(recipe), "trian.steps=5"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("mmrl: override: trian.steps: no such setting. Did you mean")
+    assert "Traceback" not in said.err
+
+
+def test_debug_keeps_the_traceback(recipe: Path) -> None:
+    with pytest.raises(ConfigError):
+        main(["train", str(recipe), "trian.steps=5", "--debug"])
+
+
+def test_overrides_stand_before_and_after_options(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = SimpleNamespace(interrupted=False, folder=Path("runs/x"))
+    calls = calls_of(monkeypatch, result)
+    assert main(["train", str(recipe), "seed=3", "--quiet", "train.steps=7", "--fresh"]) == 0
+    loaded, settings = calls[0]
+    assert (loaded.run.seed, loaded.run.train.steps) == (3, 7)
+    assert loaded.run.log.console == "quiet"
+    assert settings == {"fresh": True}
+    assert capsys.readouterr().out == f"{Path('runs/x')}\n"
+
+
+def test_an_unknown_word_is_refused(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", str(recipe), "--quiett"])
+    assert stopped.value.code == 2
+    assert "not understood: --quiett" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["raised", "returned"])
+def test_ctrl_c_says_how_to_go_on(
+    how: str, recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import mmrl.train.run as run
+
+    def stopped(*_: Any, **__: Any) -> Any:
+        if how == "raised":
+            raise KeyboardInterrupt
+        return SimpleNamespace(interrupted=True)
+
+    monkeypatch.setattr(run, "train", stopped)
+    assert main(["train", str(recipe), "name=a b"]) == 130
+    err = capsys.readouterr().err.strip().splitlines()
+    assert err == [f"mmrl: stopped; go on with: mmrl train {recipe} 'name=a b'"]
+
+
+def test_a_typo_is_told_without_torch(recipe: Path) -> None:
+    code = (
+        "import sys; from mmrl.cli import main; code = main(sys.argv[1:]);"
+        "assert 'torch' not in sys.modules; sys.exit(code)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, "train", str(recipe), "sead=1"], capture_output=True, text=True
+    )
+    assert ran.returncode == 2
+    assert 'Did you mean "seed"' in ran.stderr
+
+
+def test_python_m_and_closed_pipes() -> None:
+    command = f"{sys.executable} -m mmrl show schema | head -c 1"
+    ran = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"{", b"")
+
+
+def test_names_of_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "datasets_cfg").mkdir()
+    (tmp_path / "datasets_cfg" / "maps.yaml").write_text("source: x\n")
+    assert data_entry("digit_box") == {"task": "digit_box"}
+    assert data_entry("some/where.yaml", "val") == {"cfg": "some/where.yaml", "split": "val"}
+    assert data_entry("maps") == {"cfg": str(Path("datasets_cfg/maps.yaml"))}
+    with pytest.raises(ConfigError, match=r'no task or data set "mapz"\. Did you mean "maps"'):
+        data_entry("mapz")
+
+
+def test_a_data_set_file_is_told_from_a_recipe(recipe: Path, tmp_path: Path) -> None:
+    other = tmp_path / "d.yaml"
+    other.write_text("name: d\nsource: rows.jsonl\n")
+    assert is_dataset_file(other)
+    assert not is_dataset_file(recipe)
+
+
+def test_bench_lists_and_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench"]) == 0
+    assert "\ndecode " in "\n" + capsys.readouterr().out
+    assert main(["bench", "decoed"]) == 2
+    assert 'no benchmark "decoed". Did you mean "decode"?' in capsys.readouterr().err
+
+
+def test_bench_prints_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import mmrl.bench.decode as decode
+
+    monkeypatch.setattr(decode, "run", lambda arguments: {"given": arguments})
+    assert main(["bench", "decode", "--repeats", "3", "a.mp4"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"given": ["--repeats", "3", "a.mp4"]}
