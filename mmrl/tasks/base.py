@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from mmrl.parse.completion import parse_completion
 from mmrl.registry import Registry
@@ -19,13 +19,10 @@ SMALL_FORMAT: Reward = replace(FORMAT, weight=0.2)
 """The format part of built-in tasks: enough to restore lost tags, worth less than an answer."""
 
 
-class World(Protocol):
-    """Draws sample number `index` of a split: the same arguments, the same sample, byte for byte.
-
-    Splits are disjoint in their sources; indices are unbounded.
-    """
-
-    def __call__(self, index: int, /, *, split: str, seed: int, **options: Any) -> Sample: ...
+World = Callable[..., Sample]
+"""`world(index, *, split, seed, **options)` draws sample number `index` of a split: the same
+arguments, the same sample, byte for byte. Splits are disjoint in their sources; indices are
+unbounded; the options are the keyword-only parameters that the world declares."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ FPS = 10
 NUM_FRAMES = 40
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Pace:
     """How a clip is made."""
 

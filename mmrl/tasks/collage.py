@@ -29,7 +29,7 @@ SIDE = 112
 """Side of a collage in pixels."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Difficulty:
     """How hard a collage is to read."""
 

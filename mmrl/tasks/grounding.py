@@ -67,7 +67,7 @@ def draw_box_question(
     """A collage, the name of the wanted thing on it, and its box in norm_100."""
     rng = generator(f"{kind}_box", split, seed, index)
     names = KINDS[kind]
-    name = names[rng.integers(len(names))]
+    name = names[int(rng.integers(len(names)))]
     picture, wanted, _ = draw_collage(rng, split, kind, name, difficulty)
     return picture, name, to_norm_100(wanted.box)
 

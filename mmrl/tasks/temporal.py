@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmrl.media.write import write_video
 from mmrl.rewards.builtin import SPAN_IOU
 from mmrl.rewards.gold import gold_span
 from mmrl.rewards.iou import span_iou_reward
@@ -59,8 +60,6 @@ def digit_span_world(
     contrast: Sequence[float] = Pace.contrast,
 ) -> Sample:
     """A clip and its question; the options are those of `Pace`."""
-    from mmrl.media.video import write_video
-
     pace = Pace(
         others=(others[0], others[1]),
         visible_s=(visible_s[0], visible_s[1]),

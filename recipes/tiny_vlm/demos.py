@@ -19,6 +19,8 @@ from mmrl.tasks.collage import EASY, Difficulty
 
 IMAGE_ROWS, CLIP_ROWS, PAIR_ROWS, TEXT_ROWS = 48, 12, 8, 8
 """Rows a step: one picture, one clip, and (every fourth step) two pictures and text alone."""
+FINE_FROM = 0.15
+"""Share of the run after which every answer token weighs the same."""
 CLIP_FRAMES = tuple(np.linspace(0, 39, 16).round().astype(int).tolist())
 """Frames of a 40-frame, 10 fps clip that are seen at 4 fps, as `qwen_vl_utils` picks them."""
 
@@ -122,7 +124,7 @@ class Batches(torch.utils.data.Dataset):
         if step % 4 == 0:
             parts.append([pair_demo(base + i, self.seed) for i in range(PAIR_ROWS)])
             parts.append([text_demo(base + i, self.seed) for i in range(TEXT_ROWS)])
-        return [self.encoder(part) for part in parts]
+        return [self.encoder(part, progress) for part in parts]
 
 
 class Encoder:
@@ -134,8 +136,28 @@ class Encoder:
         self.image_id, self.video_id = one("<|image_pad|>"), one("<|video_pad|>")
         self.vision = (one("<|vision_start|>"), one("<|vision_end|>"))
         self.end, self.pad = one("<|im_end|>"), one("<|endoftext|>")
+        self.digits = set(self._ids("0123456789"))
+        self.point, self.close = self._ids(".")[0], one("</think>")
         self.head = self._ids("<|im_start|>user\n")
         self.tail = self._ids("<|im_end|>\n<|im_start|>assistant\n")
+
+    def weights(self, answer: list[int], progress: float) -> np.ndarray:
+        """Loss weight of each answer token: early on, coarse places first and fine digits little.
+
+        A digit right behind a digit or a point is fine; the digits of the reasoning are coarse.
+        Predicting fine digits before the coarse ones is noise: with equal weights the model does
+        not learn to look for the first thousand steps.
+        """
+        early = max(0.0, 1.0 - progress / FINE_FROM)
+        weight = np.ones(len(answer), np.float32)
+        thinking = True
+        for t, token in enumerate(answer):
+            thinking = thinking and token != self.close
+            if token in self.digits and thinking:
+                weight[t] = 1.0 + 4.0 * early
+            elif token in self.digits and answer[t - 1] in self.digits | {self.point}:
+                weight[t] = 1.0 - 0.95 * early
+        return weight
 
     def _ids(self, words: str) -> list[int]:
         return self.tokenizer(words).input_ids
@@ -162,7 +184,7 @@ class Encoder:
         places.append(np.tile(np.arange(len(rest)) + here, (3, 1)))
         return ids + rest, np.concatenate(places, axis=1)
 
-    def __call__(self, demos: list[Demo]) -> dict[str, Any]:
+    def __call__(self, demos: list[Demo], progress: float = 1.0) -> dict[str, Any]:
         rows = []
         for demo in demos:
             ids, places = self.prompt(demo)
@@ -172,15 +194,18 @@ class Encoder:
         longest = max(len(p) + len(a) for p, a, _ in rows)
         ids = np.full((len(rows), longest), self.pad)
         labels = np.full((len(rows), longest), -100)
+        weights = np.zeros((len(rows), longest), np.float32)
         positions = np.zeros((3, len(rows), longest), np.int64)
         for r, (prompt, answer, places) in enumerate(rows):
             end = len(prompt) + len(answer)
             ids[r, : len(prompt)], ids[r, len(prompt) : end] = prompt, answer
             labels[r, len(prompt) : end] = answer
+            weights[r, len(prompt) : end] = self.weights(answer, progress)
             positions[:, r, :end] = places
         return {
             "ids": torch.from_numpy(ids),
             "labels": torch.from_numpy(labels),
+            "weights": torch.from_numpy(weights),
             "positions": torch.from_numpy(positions),
             "pixels": self.pixels(demos),
             "is_clip": demos[0].is_clip,

@@ -70,10 +70,10 @@ def hidden(model: Any, batch: dict[str, Any]) -> torch.Tensor:
     return out.last_hidden_state
 
 
-def answer_loss(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, int]:
-    """Summed cross-entropy of the answer tokens, in nats, and their number."""
+def answer_loss(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, float]:
+    """Weighted sum of the answer tokens' cross-entropies, and their mean in nats unweighted."""
     labels = batch["labels"][:, 1:]
     keep = labels != -100
     states = hidden(model, batch)[:, :-1][keep]
-    loss = F.cross_entropy(model.lm_head(states).float(), labels[keep], reduction="sum")
-    return loss, int(keep.sum())
+    nats = F.cross_entropy(model.lm_head(states).float(), labels[keep], reduction="none")
+    return (nats * batch["weights"][:, 1:][keep]).sum(), float(nats.detach().mean())

@@ -98,12 +98,12 @@ def main() -> None:
     )
     began, log, seen = time.monotonic(), (args.out / "log.jsonl").open("a"), []
     for step, parts in enumerate(loader, start):
-        total = sum(int((p["labels"] != -100).sum()) for p in parts)
+        total = sum(float(p["weights"].sum()) for p in parts)
         losses = []
         for part in parts:
-            loss, count = answer_loss(model, part)
+            loss, mean = answer_loss(model, part)
             (loss / total).backward()
-            losses.append(loss.item() / count)
+            losses.append(mean)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
