@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mmrl.credit.group import has_spread, mean_of
-from mmrl.credit.moments import moments
+from mmrl.credit.moments import Moments, moments
 from mmrl.roles import Reduce
 from mmrl.types import Advantage, Clock, Rollout, ScoredGroup
 
 VARIANCE_FLOOR = 1e-8
 """Added to the variance before the root, as in verl."""
-NO_SPREAD = 1e-12
+NO_SPREAD = 1e-24
 """A variance below this share of the mean square is rounding, not spread."""
 
 
@@ -42,6 +42,9 @@ class ReinforcePP:
             ]
             for group in scored
         ]
+        known = ((r, 1.0) for group in scored for r in group.rewards if r is not None)
+        if _is_flat(moments(known, reduce)):  # equal rewards: only gamma tells tokens apart
+            returns = [[row and (0.0,) * len(row) for row in group] for group in returns]
         return whitened(scored, returns, reduce)
 
 
@@ -76,8 +79,7 @@ def whitened(
 ) -> list[list[Advantage]]:
     """(v - mean) / sqrt(variance + 1e-8) over all trained tokens; 0 at tokens not trained."""
     stats = moments(((v, 1.0) for group in values for row in group for v in row or ()), reduce)
-    flat = stats.variance <= NO_SPREAD * stats.mean**2
-    scale = 0.0 if flat else 1.0 / math.sqrt(stats.variance + VARIANCE_FLOOR)
+    scale = 0.0 if _is_flat(stats) else 1.0 / math.sqrt(stats.variance + VARIANCE_FLOOR)
     out: list[list[Advantage]] = []
     for group, rows in zip(scored, values, strict=True):
         out.append(
@@ -87,6 +89,10 @@ def whitened(
             ]
         )
     return out
+
+
+def _is_flat(stats: Moments) -> bool:
+    return stats.variance <= NO_SPREAD * stats.mean**2
 
 
 def _spread(values: Values, rollout: Rollout, mean: float, scale: float) -> Advantage:
