@@ -181,6 +181,9 @@ class StageConfig(Section):
     reset_optimizer: bool = False
     """Forgets the moments at the stage's start."""
     prompts_per_step: int | None = Field(default=None, ge=1)
+    """None takes the recipe's."""
+    draw: Literal["shuffle", "weighted"] | None = None
+    """None takes the recipe's."""
 
 
 class EarlyStop(Section):
@@ -221,6 +224,8 @@ class TrainConfig(Section):
     """Groups that a step trains on, over all ranks."""
     tokens_per_pack: int = Field(default=16384, ge=1)
     """Prompt and completion tokens that go through the model together."""
+    draw: Literal["shuffle", "weighted"] = "shuffle"
+    """Every row once an epoch, or rows by their observed pass rate (one finite data entry)."""
     max_draws: int = Field(default=0, ge=0)
     """Samples a step may draw to fill up after gates; 0 means 4 x prompts_per_step."""
     max_empty_steps: int = Field(default=10, ge=1)

@@ -14,7 +14,7 @@ from typing import Any
 from mmrl.config.load import LoadedRun, stage_optimizer
 from mmrl.config.schema import DataEntry, Run, StageConfig
 from mmrl.data.mixture import open_mixture
-from mmrl.data.registry import DATASETS, open_data
+from mmrl.data.registry import DATASETS, SampleView, open_data
 from mmrl.errors import ConfigError, nearest
 from mmrl.media.plan import MediaBudget
 from mmrl.media.store import MediaStore
@@ -25,6 +25,7 @@ from mmrl.roles import Reward, Source
 from mmrl.rollout.hf import HFSampler
 from mmrl.rollout.plan import GroupOf
 from mmrl.sources.pool import Endless
+from mmrl.sources.weighted import Weighted
 from mmrl.tasks.base import TASKS, Task
 from mmrl.train.collector import Collector
 from mmrl.train.learner import Learner, LearnerSettings
@@ -35,6 +36,7 @@ from mmrl.train.ranks import Ranks
 from mmrl.train.rewards import reward_pool, with_rewards
 from mmrl.train.score import Scorer
 from mmrl.train.sft import SFT_TERM, DemonstrationCollector
+from mmrl.types import Sample
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,9 +121,7 @@ def open_stage(loaded: LoadedRun, index: int, models: Doors, ranks: Ranks) -> St
     """Builds a stage's parts around models that are already there."""
     run = loaded.run
     config = stages_of(run)[index]
-    entries = [_plain(e) for e in stage_data(run, config)]
-    mixture = open_mixture(entries, "train", run.seed + 1000 * index)
-    source = Endless(mixture.__getitem__)
+    source = _source(loaded, index)
     size = config.prompts_per_step or run.train.prompts_per_step
     settings = stage_optimizer(run, config)
     optimizer = Optimizer(models.policy, settings)
@@ -137,7 +137,7 @@ def open_stage(loaded: LoadedRun, index: int, models: Doors, ranks: Ranks) -> St
     else:
         spec = stage_spec(loaded, config)
         tasks = TaskMethods(loaded, config, index, spec)
-        method = tasks.method(mixture[0].task)
+        method = tasks.method(_first_task(loaded, config))
         scorer = Scorer(
             rewards=tasks,
             bonuses=method.bonuses,
@@ -190,6 +190,43 @@ def open_stage(loaded: LoadedRun, index: int, models: Doors, ranks: Ranks) -> St
         loop=loop,
         stateful=stateful,
     )
+
+
+def _source(loaded: LoadedRun, index: int) -> Source:
+    """What the stage draws from; seeded by the run and the stage's place in it."""
+    run = loaded.run
+    stage = stages_of(run)[index]
+    entries = [_plain(e) for e in stage_data(run, stage)]
+    seed = run.seed + 1000 * index
+    if (stage.draw or run.train.draw) == "shuffle":
+        return Endless(open_mixture(entries, "train", seed).__getitem__)
+    view = open_data(entries[0], "train", seed)
+    if len(entries) > 1 or view.size is None:
+        raise loaded.located(
+            f"stages.{index}.data" if stage.data else "data",
+            "draw: weighted keeps a weight a row: it needs one data entry with an end "
+            "(give a world a `limit`)",
+        )
+    return Weighted(Rows(view), seed=seed)
+
+
+def _first_task(loaded: LoadedRun, stage: StageConfig) -> str:
+    """The task of the stage's first sample; all tasks of a mixture share the method's parts."""
+    entry = stage_data(loaded.run, stage)[0]
+    return entry.task or open_data(_plain(entry), "train", loaded.run.seed)[0].task
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A view with an end, as a sized data set."""
+
+    view: SampleView
+
+    def __len__(self) -> int:
+        return self.view.size or 0
+
+    def __getitem__(self, index: int, /) -> Sample:
+        return self.view[index]
 
 
 class TaskMethods(Mapping[str, Sequence[Reward]]):

@@ -66,6 +66,7 @@ def train(
         console.on_end({**done, "lines": [f"{folder.path} is finished; --fresh starts it anew"]})
         return RunResult(folder=folder.path, summary=done)
     set_threads(run.train.threads)
+    quiet_libraries()
     models = load_models(loaded)
     observers = _observers(run, folder, ranks, console)
     session = Session(
@@ -129,6 +130,7 @@ def evaluate(
     loaded = load_recipe(settings, overrides)
     import_plugins(loaded)
     run = loaded.run
+    quiet_libraries()
     models = load_models(loaded)
     try:
         evaluation = evaluate_samples(
@@ -197,6 +199,13 @@ def import_file(path: Path) -> Any:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def quiet_libraries() -> None:
+    """Progress bars of others would tear our live line; their warnings stay."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def _observers(run: Run, folder: RunFolder, ranks: Ranks, console: Console) -> list[Observer]:
