@@ -26,6 +26,8 @@ MAX_LINES = 400
 
 ALLOWED_UP: dict[tuple[str, str], str] = {
     ("mmrl", "*"): "the public names: each is imported when it is first asked for",
+    ("mmrl.cli.parser", "mmrl"): "the command prints __version__",
+    ("mmrl.media.workers", "mmrl"): "asks where the package lies, for its workers' import path",
 }
 """(importer, imported) pairs that may point up or sideways, each with its reason."""
 

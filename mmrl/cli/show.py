@@ -171,13 +171,24 @@ def _task(name: str) -> str:
         lines.append(f"  measures   {', '.join(task.measures)}")
     if task.world is not None:
         sample = task.world(0, split="train", seed=0, **task.world_options)
-        options = ", ".join(f"{k}={v}" for k, v in task.world_options.items())
+        options = {**_options(task.world), **task.world_options}
+        listed = ", ".join(f"{k}: {json.dumps(v, default=str)}" for k, v in options.items())
         lines += [
-            f"  options    {options or 'none set'}",
+            f"  options    {{{listed}}}",
             f"  example    {sample.question}",
             f"  gold       {task.gold(sample)}",
         ]
     return "\n".join(lines)
+
+
+def _options(world: Any) -> dict[str, Any]:
+    """The options that a world declares (its keyword-only parameters), with their defaults."""
+    parameters = inspect.signature(world).parameters.values()
+    return {
+        p.name: p.default
+        for p in parameters
+        if p.kind is p.KEYWORD_ONLY and p.name not in ("split", "seed")
+    }
 
 
 def _first_line(part: Any) -> str:

@@ -6,6 +6,7 @@ name, before a model is loaded.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,8 @@ def stage_spec(loaded: LoadedRun, stage: StageConfig) -> MethodSpec:
         return method_spec(settings, max_length=run.rollout.max_new_tokens)
     except ConfigError as error:
         key = _method_key(loaded, stage, str(error))
-        raise ConfigError(f"{loaded.where(key)}: {error}") from error
+        message = str(error).removeprefix(f"{key}: ")
+        raise loaded.located(key, message) from error
 
 
 def check_recipe(loaded: LoadedRun) -> None:
@@ -325,7 +327,9 @@ def _check_entries(
         try:
             open_data(_plain(entry), split, loaded.run.seed)
         except ConfigError as error:
-            raise ConfigError(f"{loaded.where(key)}: {key}: {error}") from error
+            named = [o for o in entry.options if f'option "{o}"' in str(error)]
+            inner = f"{key}.options.{named[0]}" if named else key
+            raise loaded.located(inner, str(error)) from error
 
 
 def _check_budgets(run: Run) -> None:
@@ -335,7 +339,8 @@ def _check_budgets(run: Run) -> None:
 
 def _method_key(loaded: LoadedRun, stage: StageConfig, message: str) -> str:
     """The dotted key that a message about `method.x` speaks of, in the stage or the recipe."""
-    key = message.split(":")[0].split(" ")[0]
+    found = re.search(r"method\.\w+", message)
+    key = found[0] if found else "method.name" if message.startswith("no method") else "method"
     inner = key.removeprefix("method.")
     places = [i for i, s in enumerate(loaded.run.stages) if s is stage and inner in stage.method]
     return f"stages.{places[0]}.{key}" if places else key

@@ -28,7 +28,8 @@ def with_rewards(loaded: LoadedRun, stage: StageConfig, index: int, task: Task) 
         try:
             made.append(_reward(config, task, loaded))
         except ConfigError as error:
-            raise loaded.located(f"{key}.{i}", str(error)) from error
+            inner = "name" if config.function is None else "function"
+            raise loaded.located(f"{key}.{i}.{inner}", str(error)) from error
     return replace(task, rewards=tuple(made))
 
 

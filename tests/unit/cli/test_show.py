@@ -36,6 +36,7 @@ def test_a_preset_shows_its_own_default_and_the_inherited_reason(
 def test_a_task_shows_an_example_and_its_gold(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, "digit_box")
     assert "measure    iou in [0, 1]" in text
+    assert "options    {others: [" in text
     assert "example    box of the" in text
     assert "gold       <think>" in text
 
