@@ -144,8 +144,9 @@ def smart_resize(
 ) -> tuple[int, int]:
     """(height, width): multiples of `factor` near the given shape with area inside the bounds.
 
-    Equal to qwen_vl_utils' wherever that returns sides above 0. A thin picture whose short side is
-    one `factor` gives up shape to stay under `max_pixels`.
+    Equal to qwen_vl_utils' wherever that returns sides above 0, so an enlarged picture, rounded up
+    to whole patches, may pass a `max_pixels` that is close to `min_pixels`. A thin picture whose
+    short side is one `factor` gives up shape to stay under `max_pixels`.
     """
     max_pixels = IMAGE_TOKENS[1] * factor**2 if max_pixels is None else max_pixels
     min_pixels = IMAGE_TOKENS[0] * factor**2 if min_pixels is None else min_pixels
@@ -158,15 +159,22 @@ def smart_resize(
         )
     high, wide = max(factor, round_by(height, factor)), max(factor, round_by(width, factor))
     if high * wide > max_pixels:
-        shrink = math.sqrt((height * width) / max_pixels)
-        high = max(factor, floor_by(height / shrink, factor))
-        wide = max(factor, floor_by(width / shrink, factor))
-        if high * wide > max_pixels:
-            longest = max(factor, floor_by(max_pixels / factor, factor))
-            high, wide = min(high, longest), min(wide, longest)
+        high, wide = _largest_inside(height, width, factor, max_pixels)
     elif high * wide < min_pixels:
         grow = math.sqrt(min_pixels / (height * width))
         high, wide = ceil_by(height * grow, factor), ceil_by(width * grow, factor)
+    return high, wide
+
+
+def _largest_inside(height: int, width: int, factor: int, area: float) -> tuple[int, int]:
+    """(height, width) of the shape scaled to at most `area` pixels, in whole patches, rounded
+    down."""
+    scale = math.sqrt((height * width) / area)
+    high = max(factor, floor_by(height / scale, factor))
+    wide = max(factor, floor_by(width / scale, factor))
+    if high * wide > area:
+        longest = max(factor, floor_by(area / factor, factor))
+        high, wide = min(high, longest), min(wide, longest)
     return high, wide
 
 
@@ -276,5 +284,5 @@ def _fit(
             raise ConfigError(
                 f"total_pixels = {total:g} is less than one visual token of {factor}x{factor}"
             )
-        high, wide = smart_resize(height, width, factor, min(low, total), total)
+        high, wide = _largest_inside(height, width, factor, total / count * frame_factor)
     return count, (wide, high)
