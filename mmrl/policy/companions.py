@@ -17,7 +17,7 @@ class Ema:
     """An fp32 moving average of the policy's trainable tensors (of the adapter under LoRA).
 
     shadow <- decay · shadow + (1 - decay) · weight after each step, for every tensor on its own
-    device and shard. The policy gives its tensors by `named_parameters()`.
+    device and shard. The policy gives its tensors by `trainable()`.
     """
 
     def __init__(self, *, decay: float = 0.99) -> None:
@@ -89,4 +89,4 @@ class Ema:
 
 
 def _trainable(policy: Any) -> dict[str, torch.nn.Parameter]:
-    return {name: p for name, p in policy.named_parameters() if p.requires_grad}
+    return dict(policy.trainable())

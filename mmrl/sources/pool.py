@@ -88,6 +88,7 @@ class Endless:
     def __init__(self, world: Callable[[int], Sample], *, start: int = 0) -> None:
         self.world = world
         self.position = start
+        self._ahead: dict[int, Sample] = {}
 
     @property
     def progress(self) -> float:
@@ -96,8 +97,17 @@ class Endless:
 
     def draw(self, n: int, /) -> Sequence[Sample]:
         """The next `n` samples."""
-        first, self.position = self.position, self.position + n
-        return [self.world(index) for index in range(first, first + n)]
+        drawn = self.peek(n)
+        self.position += n
+        self._ahead = {i: s for i, s in self._ahead.items() if i >= self.position}
+        return drawn
+
+    def peek(self, n: int, /) -> Sequence[Sample]:
+        """The samples that `draw(n)` will give, so that their media can be read ahead."""
+        for index in range(self.position, self.position + n):
+            if index not in self._ahead:
+                self._ahead[index] = self.world(index)
+        return [self._ahead[index] for index in range(self.position, self.position + n)]
 
     def observe(self, groups: Sequence[ScoredGroup], /) -> None:
         """A world learns nothing from what was scored."""
@@ -107,3 +117,4 @@ class Endless:
 
     def load_state_dict(self, state: Mapping[str, Any], /) -> None:
         self.position = int(state["position"])
+        self._ahead = {}

@@ -22,7 +22,7 @@ from mmrl.media.store import MediaStore
 from mmrl.methods.base import Method, MethodSpec, method_spec, stateful_parts
 from mmrl.policy.load import load_policy
 from mmrl.policy.parts import Lora
-from mmrl.roles import Reward, Source
+from mmrl.roles import Balance, Reward, Source, Term
 from mmrl.rollout.hf import HFSampler
 from mmrl.rollout.plan import GroupOf
 from mmrl.sources.pool import Endless
@@ -135,7 +135,8 @@ def open_stage(loaded: LoadedRun, index: int, models: Doors, ranks: Ranks) -> St
             source=source, models=models, ranks=ranks, size=size, skip_bad_media=skip
         )
         learner_settings = LearnerSettings(tokens_per_pack=run.train.tokens_per_pack, seed=run.seed)
-        terms, balance = (SFT_TERM,), None
+        terms: tuple[Term, ...] = (SFT_TERM,)
+        balance: Balance | None = None
     else:
         spec = stage_spec(loaded, config)
         tasks = TaskMethods(loaded, config, index, spec)
@@ -175,7 +176,12 @@ def open_stage(loaded: LoadedRun, index: int, models: Doors, ranks: Ranks) -> St
         ranks=ranks,
         settings=learner_settings,
     )
-    stateful = {"source": source, **(stateful_parts(method) if method else {})}
+    stateful: dict[str, Any] = {"source": source}
+    if method is not None:
+        stateful |= stateful_parts(method)
+        if method.needs_reference:
+            models.policy.keep_reference()
+            stateful["reference"] = Reference(models.policy)
     loop = Loop(
         method=method,
         collector=collector,
@@ -183,6 +189,7 @@ def open_stage(loaded: LoadedRun, index: int, models: Doors, ranks: Ranks) -> St
         models=models,
         ranks=ranks,
         seed=run.seed,
+        look_ahead=run.train.prefetch,
     )
     return Stage(
         config=config,
@@ -229,6 +236,19 @@ class Rows:
 
     def __getitem__(self, index: int, /) -> Sample:
         return self.view[index]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The policy as it was at the stage's start (or at the last reset), as a part with a state."""
+
+    policy: Any
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"weights": self.policy.reference_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        self.policy.load_reference_state(state["weights"])
 
 
 class TaskMethods(Mapping[str, Sequence[Reward]]):

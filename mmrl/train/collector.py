@@ -93,6 +93,13 @@ class Collector:
             observed=tuple(observed),
         )
 
+    def look_ahead(self) -> None:
+        """Lets media of the next step be read while this one trains."""
+        peek = getattr(self.source, "peek", None)
+        if peek is not None:
+            mine = peek(self.size)[self.ranks.index :: self.ranks.size]
+            self.models.prefetch([s for s in mine if isinstance(s, Sample)])
+
     def _round(
         self, draws: Sequence[tuple[str, Sample]], clock: Clock
     ) -> tuple[list[tuple[int, ScoredGroup]], Counter[str]]:

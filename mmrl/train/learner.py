@@ -178,7 +178,7 @@ def _with_fixed(
     pack: Pack, rows: Sequence[Row], fixed: Mapping[int, Mapping[str, torch.Tensor]]
 ) -> Pack:
     fields = [fixed.get(id(row), {}) for row in rows]
-    changes = {
+    changes: dict[str, Any] = {
         name: torch.cat([f[name] for f in fields])
         for name in ("old", "reference")
         if all(name in f for f in fields)

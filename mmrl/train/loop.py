@@ -28,6 +28,8 @@ from mmrl.types import Clock, CreditedGroup, ScoredGroup
 class Collects(Protocol):
     def next(self, clock: Clock, /) -> Batch: ...
 
+    def look_ahead(self) -> None: ...
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StepReport:
@@ -55,9 +57,11 @@ class Loop:
         models: Any,
         ranks: Ranks,
         seed: int,
+        look_ahead: bool = True,
     ) -> None:
         self.method, self.collector, self.learner = method, collector, learner
         self.models, self.ranks, self.seed = models, ranks, seed
+        self.look_ahead = look_ahead
         self._seconds: dict[str, float] = {}
 
     def step(self, clock: Clock) -> StepReport:
@@ -66,6 +70,8 @@ class Loop:
         self._seconds = {}
         with self._phase("rollout"):
             batch = self.collector.next(clock)
+        if self.look_ahead:
+            self.collector.look_ahead()
         with self._phase("learn"):
             credited = assign(batch.groups, self.method, self.ranks.reduce, clock)
             rows = rows_of_demonstrations(batch.demonstrations)

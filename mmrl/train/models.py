@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from mmrl.config.schema import RolloutConfig
-from mmrl.errors import PolicyError
+from mmrl.errors import MediaError, PolicyError
 from mmrl.rollout.hf import Sampling
 from mmrl.tasks.base import TASKS
 from mmrl.types import Prompt, Rollout, Sample
@@ -51,13 +51,27 @@ class Doors:
         known = self._prompts.get(id(sample))
         if known is not None and known[0] is sample:
             return known[1]
-        task = TASKS.get(sample.task)
-        try:
-            prompt = self.policy.encode(task.messages(sample))
-        except PolicyError as error:
-            raise PolicyError(f'sample "{sample.id}": {error}') from error
+        messages = TASKS.get(sample.task).messages(sample)
+        prompt = self.policy.encode(messages, name=sample.id)
         self._prompts[id(sample)] = (sample, prompt)
         return prompt
+
+    def prefetch(self, samples: Sequence[Sample]) -> None:
+        """Starts reading the media of samples to come; pictures in memory are read when needed.
+
+        What cannot be planned is left alone: it is reported when its sample is drawn.
+        """
+        if self.media is None or not self.media.pool.workers:
+            return
+        for sample in samples:
+            if not any(m.kind == "video" or m.path is not None for m in sample.media):
+                continue
+            messages = TASKS.get(sample.task).messages(sample)
+            try:
+                plan = self.policy.plan(messages, name=sample.id)
+            except (MediaError, PolicyError):
+                continue
+            self.media.prefetch(zip(plan.refs, plan.sizes, strict=True))
 
     def forget(self) -> None:
         """Drops prompts (and their pixels) of the step that ended."""

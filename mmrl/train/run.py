@@ -155,7 +155,7 @@ def _entry(data: str) -> dict[str, Any]:
 
 def eval_samples(config: EvalConfig, seed: int) -> list[Sample]:
     """The held-out samples of a recipe: the first `limit` of every entry."""
-    samples = []
+    samples: list[Sample] = []
     for entry in config.data:
         view = open_data(as_entry(entry), "test", seed)
         number = min(config.limit, entry.limit or config.limit)

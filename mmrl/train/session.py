@@ -153,7 +153,7 @@ class Session:
             elif action is Action.RESET_OPTIMIZER:
                 stage.optimizer.inner.state.clear()
             else:
-                self.models.policy.reset_reference()
+                self.models.policy.keep_reference()
 
     def _check_empty(self, report: StepReport) -> None:
         progress = self.progress

@@ -64,6 +64,13 @@ class DemonstrationCollector:
             num_draws=len(drawn),
         )
 
+    def look_ahead(self) -> None:
+        """Lets media of the next step be read while this one trains."""
+        peek = getattr(self.source, "peek", None)
+        if peek is not None:
+            mine = peek(self.size)[self.ranks.index :: self.ranks.size]
+            self.models.prefetch([s for s in mine if isinstance(s, Sample)])
+
 
 def demonstrate(sample: Sample, models: Any) -> Demonstration:
     """The demonstration of a sample: `meta["completion"]` where a row has one, else the gold."""

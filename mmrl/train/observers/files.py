@@ -68,7 +68,8 @@ class RolloutFiles(Observer):
             return
         (self.folder / "media").mkdir(parents=True, exist_ok=True)
         name = f"step-{step:06d}{self.suffix}"
-        lines, tokens = [], []
+        lines: list[str] = []
+        tokens: list[dict[str, Any]] = []
         for credited in report.credited:
             media = self._save_media(credited)
             for g in range(len(credited.group.rollouts)):

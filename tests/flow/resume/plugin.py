@@ -13,7 +13,7 @@ from pathlib import Path
 from mmrl.eval import run as eval_run
 from mmrl.methods.base import Method, register_method
 from mmrl.methods.grpo import Grpo
-from mmrl.policy.companions import EmaReference
+from mmrl.policy.companions import Ema
 from mmrl.tasks.base import Task
 from mmrl.train import checkpoint, collector, loop, session
 from mmrl.train.observers import files
@@ -39,7 +39,7 @@ class WithEma(Grpo):
     def build(self, task: Task) -> Method:
         from dataclasses import replace
 
-        return replace(super().build(task), companions=(EmaReference(decay=0.9),))
+        return replace(super().build(task), companions=(Ema(decay=0.9),))
 
 
 def _before(owner, name: str, what: str) -> None:
@@ -66,7 +66,7 @@ def _after(owner, name: str, what: str) -> None:
 _before(checkpoint, "_write", "checkpoint_half_written")
 _after(checkpoint, "_flush_folder", "checkpoint_renamed")
 _after(eval_run, "_item", "evaluating")
-_after(EmaReference, "after_step", "ema_updated")
+_after(Ema, "after_step", "ema_updated")
 _after(collector.Collector, "_round", "round_scored")
 _before(session.Session, "_keep_best", "evaluation_logged")
 _after(session.Session, "_run_stage", "stage_border")
