@@ -9,7 +9,7 @@ id that it spells: a literal `<image>` in a question stays text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmrl.errors import PolicyError
@@ -23,15 +23,22 @@ _MARK = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 class Chat:
     """Renders messages and expands placeholders with the counts of a plan."""
 
-    def __init__(self, processor: Any, placeholders: Mapping[Kind, str]) -> None:
+    def __init__(
+        self,
+        processor: Any,
+        placeholders: Mapping[Kind, str],
+        clip_template: str | None = None,
+    ) -> None:
         self.processor = processor
+        self.clip_template = clip_template
         self.tokenizer = processor.tokenizer
         self.placeholders = dict(placeholders)
         specials = {*self.tokenizer.all_special_tokens, *placeholders.values()}
         for token in self.tokenizer.added_tokens_decoder.values():
             if token.special:
                 specials.add(token.content)
-        self.special_ids = frozenset(self.tokenizer.convert_tokens_to_ids(sorted(specials)))
+        known = self.tokenizer.get_vocab()
+        self.special_ids = frozenset(known[token] for token in specials if token in known)
         guarded = sorted((*specials, _OPEN, _CLOSE), key=len, reverse=True)
         self._guard = re.compile("|".join(map(re.escape, guarded)))
         self._place = re.compile("|".join(map(re.escape, placeholders.values())))
@@ -71,21 +78,27 @@ class Chat:
         conversation = []
         for message in messages:
             content = message["content"]
-            if isinstance(content, str):
-                conversation.append({**message, "content": self._guard.sub(mark, content)})
-            else:
-                conversation.append({**message, "content": [safe(item) for item in content]})
-        owner = self.processor if getattr(self.processor, "chat_template", None) else self.tokenizer
-        if not getattr(owner, "chat_template", None):
-            raise PolicyError(
-                "this checkpoint has no chat template; put a chat_template.jinja into its folder"
-            )
+            items = [{"type": "text", "text": content}] if isinstance(content, str) else content
+            conversation.append({**message, "content": [safe(item) for item in items]})
         return self.tokenizer.apply_chat_template(
             conversation,
-            chat_template=owner.chat_template,
+            chat_template=self._template(conversation),
             tokenize=False,
             add_generation_prompt=True,
         )
+
+    def _template(self, conversation: Sequence[Mapping[str, Any]]) -> str:
+        shows_clip = any(c["type"] == "video" for m in conversation for c in m["content"])
+        if shows_clip and self.clip_template is not None:
+            return self.clip_template
+        template = getattr(self.processor, "chat_template", None) or self.tokenizer.chat_template
+        if isinstance(template, Mapping):
+            template = template.get("default")
+        if not template:
+            raise PolicyError(
+                "this checkpoint has no chat template; put a chat_template.jinja into its folder"
+            )
+        return template
 
     def _expand(self, text: str, layouts: Sequence[Layout]) -> str:
         found = self._place.findall(text)
@@ -106,9 +119,3 @@ class Chat:
         if len(literal) > 1 and self.special_ids.intersection(ids):
             return [i for character in literal for i in self._plain(character)]
         return ids
-
-
-def placeholder_runs(ids: Sequence[int], placeholder_ids: Iterable[int]) -> int:
-    """How many of `ids` are placeholders."""
-    wanted = frozenset(placeholder_ids)
-    return sum(i in wanted for i in ids)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmrl.errors import PolicyError, nearest
+from mmrl.policy.tiles import InternVLReader, LlavaOneVisionReader, SmolVLMReader
 from mmrl.policy.vision import Kind, QwenReader, Reader
 
 
@@ -41,6 +42,8 @@ class Family:
     """The number of frames of a clip is a multiple of this."""
     video_slot: Kind = "video"
     """Under which encoder output clips are merged."""
+    clip_template: Callable[[], str] | None = None
+    """The chat template that the plain processor takes for messages with clips, if not its own."""
     mrope: bool = False
     shares_prefix: bool = True
     """Causal full attention throughout: completions of a group may share their prompt."""
@@ -53,6 +56,12 @@ class Family:
 
 def _processor_tokens(processor: Any) -> dict[Kind, str]:
     return {"image": processor.image_token, "video": processor.video_token}
+
+
+def _smolvlm_clip_template() -> str:
+    from transformers.models.smolvlm.processing_smolvlm import DEFAULT_CHAT_TEMPLATE
+
+    return DEFAULT_CHAT_TEMPLATE
 
 
 _QWEN_KEYS = (
@@ -107,6 +116,48 @@ FAMILIES: tuple[Family, ...] = (
         sized=True,
         frame_factor=2,
         mrope=True,
+    ),
+    Family(
+        name="internvl",
+        model_type="internvl",
+        model_class="InternVLForConditionalGeneration",
+        reader=InternVLReader,
+        vision_keys=("pixel_values",),
+        coord_space="norm_1000",
+        vision=("model.vision_tower.",),
+        projector=("model.multi_modal_projector.",),
+        language=("model.language_model.", "lm_head."),
+        placeholders=_processor_tokens,
+        sized=False,
+        video_slot="image",
+    ),
+    Family(
+        name="llava-onevision",
+        model_type="llava_onevision",
+        model_class="LlavaOnevisionForConditionalGeneration",
+        reader=LlavaOneVisionReader,
+        vision_keys=("pixel_values", "image_sizes", "batch_num_images", "pixel_values_videos"),
+        coord_space="norm_1",
+        vision=("model.vision_tower.",),
+        projector=("model.multi_modal_projector.", "model.image_newline"),
+        language=("model.language_model.", "lm_head."),
+        placeholders=_processor_tokens,
+        sized=False,
+    ),
+    Family(
+        name="smolvlm",
+        model_type="smolvlm",
+        model_class="SmolVLMForConditionalGeneration",
+        reader=SmolVLMReader,
+        vision_keys=("pixel_values", "pixel_attention_mask"),
+        coord_space="norm_1",
+        vision=("model.vision_model.",),
+        projector=("model.connector.",),
+        language=("model.text_model.", "lm_head."),
+        placeholders=_processor_tokens,
+        clip_template=_smolvlm_clip_template,
+        sized=False,
+        video_slot="image",
     ),
 )
 

@@ -30,7 +30,7 @@ _OPTIONS = {
     "num_frames": "num_frames",
     "min_frames": "min_frames",
     "max_frames": "max_frames",
-    "strategy": "strategy",
+    **{k: k for k in ("strategy", "spacing", "seed", "resized_height", "resized_width")},
 }
 _SPAN = ("video_start", "video_end")
 _ROLES = ("system", "user", "assistant", "tool")
@@ -72,10 +72,11 @@ def _message(message: Mapping[str, Any], index: int) -> dict[str, Any]:
 def _item(item: Any, where: str) -> dict[str, Any]:
     if isinstance(item, str):
         return {"type": "text", "text": item}
-    kind = item.get("type") or next((k for k in ("image", "video", "text") if k in item), None)
+    named = (k for k in ("image", "video", "text") if k in item)
+    kind: str | None = item.get("type") or next(named, None)
     if kind == "text":
         return {"type": "text", "text": str(item["text"])}
-    if kind not in ("image", "video"):
+    if kind != "image" and kind != "video":
         raise PolicyError(
             f"{where}.type is {kind!r}; an item is text, image or video."
             + nearest(str(kind), ("text", "image", "video"))
@@ -83,7 +84,7 @@ def _item(item: Any, where: str) -> dict[str, Any]:
     if isinstance(item.get("media"), MediaRef):
         ref = item["media"]
         if ref.kind != kind:
-            raise PolicyError(f"{where} has type {kind} but its media is a reference to a {ref.kind}")
+            raise PolicyError(f"{where} has type {kind}, its media refers to a {ref.kind}")
         return {"type": kind, "media": ref}
     if kind not in item:
         raise PolicyError(f"{where} has type {kind} but neither {kind!r} nor 'media'")

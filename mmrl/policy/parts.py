@@ -69,7 +69,10 @@ def add_lora(model: nn.Module, family: Family, lora: Lora) -> Any:
             if part_of(family, n + ".") == "language" and model.get_submodule(n) is not head
         ]
     settings = peft.LoraConfig(
-        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets
+        r=lora.r,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # PEFT divides it, floats are fine
+        lora_dropout=lora.dropout,
+        target_modules=targets,
     )
     return peft.get_peft_model(model, settings)
 
@@ -143,5 +146,3 @@ def dtype_of(name: str | torch.dtype) -> torch.dtype:
     if name not in known:
         raise PolicyError(f'policy.dtype: no "{name}".' + nearest(name, known))
     return known[name]
-
-

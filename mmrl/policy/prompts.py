@@ -6,15 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
 from mmrl.errors import PolicyError
 from mmrl.media.plan import ImagePlan, VideoPlan
-from mmrl.media.source import digest, name_of
+from mmrl.media.source import name_of
 from mmrl.policy.chat import Chat
 from mmrl.policy.families import Family
 from mmrl.policy.gallery import Gallery
@@ -56,7 +56,8 @@ class Encoder:
     ) -> None:
         self.family = family
         self.reader: Reader = family.reader(processor)
-        self.chat = Chat(processor, family.placeholders(processor))
+        clips = family.clip_template() if family.clip_template else None
+        self.chat = Chat(processor, family.placeholders(processor), clips)
         self.gallery = gallery
         self.max_prompt_tokens = max_prompt_tokens
         self.over_budget = over_budget
@@ -81,11 +82,11 @@ class Encoder:
         plan = self.plan(messages, name=name)
         media = []
         for ref, size, layout in zip(plan.refs, plan.sizes, plan.layouts, strict=True):
+            pixels = self.gallery.pixels(ref, size)
             if isinstance(size, VideoPlan):
-                frames = self.gallery.video(ref, size)
-                tensors = self.reader.video_tensors(frames, _frames(size))
+                tensors = self.reader.video_tensors(pixels, _frames(size))
             else:
-                tensors = self.reader.image_tensors(self.gallery.image(ref, size), plan.alone)
+                tensors = self.reader.image_tensors(pixels, plan.alone)
             expected = layout.num_tokens
             got = self.reader.count(ref.kind, tensors, plan.alone)
             if got != expected:
@@ -126,7 +127,7 @@ class Encoder:
             media.append(
                 MediaInfo(
                     kind=ref.kind,
-                    digest=digest(ref),
+                    digest=self.gallery.store.digest(ref),
                     original_size=size.original_size,
                     processed_size=size.processed_size,
                     num_tokens=layout.num_tokens,

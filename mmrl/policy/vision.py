@@ -130,7 +130,12 @@ class QwenReader:
         return Layout(num_tokens=pairs * each, text="".join(parts))
 
     def image_tensors(self, pixels: np.ndarray, alone: bool) -> dict[str, torch.Tensor]:
-        out = self.processor.image_processor(images=[pixels], do_resize=False, return_tensors="pt")
+        out = self.processor.image_processor(
+            images=[pixels],
+            do_resize=False,
+            input_data_format="channels_last",
+            return_tensors="pt",
+        )
         return {"pixels": out["pixel_values"], "grid": out["image_grid_thw"]}
 
     def video_tensors(self, pixels: np.ndarray, frames: Frames) -> dict[str, torch.Tensor]:
@@ -174,7 +179,9 @@ class QwenReader:
             if mine:
                 out[kind] = SimpleNamespace(
                     pooler_output=tuple(f.flat for f in mine),
-                    deepstack_features=[list(level) for level in zip(*(f.deep for f in mine))],
+                    deepstack_features=[
+                        list(level) for level in zip(*(f.deep for f in mine), strict=True)
+                    ],
                 )
         return out
 
@@ -208,9 +215,7 @@ class QwenReader:
         clips' place, which `qwen_vl_utils` ignores. Qwen3-VL's bounds are of the whole clip.
         """
         image, video = self.processor.image_processor.size, self.processor.video_processor.size
-        pictures = MediaBudget(
-            min_pixels=image["shortest_edge"], max_pixels=image["longest_edge"]
-        )
+        pictures = MediaBudget(min_pixels=image["shortest_edge"], max_pixels=image["longest_edge"])
         if self.timestamps:
             return pictures, MediaBudget(total_pixels=video["longest_edge"] / self.temporal)
         if video["longest_edge"] >= FRAME_TOKENS[1] * (self.patch * self.merge) ** 2:

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from mmrl.errors import PolicyError, nearest
+from mmrl.media.store import MediaStore
 from mmrl.policy import parts
 from mmrl.policy.batch import assemble, length_groups
 from mmrl.policy.families import Family
@@ -49,7 +50,7 @@ class VLMPolicy:
         over_budget: OverBudget = "refuse",
         image_budget: Mapping[str, Any] | None = None,
         video_budget: Mapping[str, Any] | None = None,
-        store: Any = None,
+        store: MediaStore | None = None,
         always_run_vision: bool = False,
         tokens_per_batch: int = 32768,
     ) -> None:
@@ -141,9 +142,7 @@ class VLMPolicy:
     ) -> SamplingSpace:
         return replace(self.space, temperature=temperature, top_k=top_k, top_p=top_p)
 
-    def set_sampling(
-        self, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
-    ) -> None:
+    def set_sampling(self, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> None:
         """Sets the distribution that log-probs are of, to be that which rollouts sample."""
         self.space = self.sampling_space(temperature=temperature, top_k=top_k, top_p=top_p)
 
@@ -296,6 +295,14 @@ class VLMPolicy:
         """Makes the present weights the reference (only tensors that train are copied)."""
         self._snapshot = {n: p.detach().clone() for n, p in self.trainable().items()}
 
+    def reference_state(self) -> dict[str, torch.Tensor]:
+        """Copies of the kept reference weights on the CPU; empty when nothing is kept."""
+        return {n: p.to("cpu", copy=True) for n, p in (self._snapshot or {}).items()}
+
+    def load_reference_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Puts kept reference weights back; none forgets the reference."""
+        self._snapshot = {n: p.to(self.device) for n, p in state.items()} or None
+
     @contextmanager
     def reference(self) -> Iterator[None]:
         """Inside, the policy is the reference: what `keep_reference` kept, else the model under
@@ -352,5 +359,3 @@ def _eos_ids(core: Any, tokenizer: Any) -> tuple[int, ...]:
     if not found:
         raise PolicyError("neither generation config nor tokenizer names an end-of-text token")
     return tuple(found)
-
-

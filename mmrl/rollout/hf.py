@@ -21,7 +21,7 @@ from mmrl.policy.vlm import VLMPolicy
 from mmrl.types import Parsed, Prompt, Rollout, Segment, StopReason
 
 LEAVE_SHARE = 0.125
-"""Finished rows leave once they are this share of the batch: selecting costs a copy of the cache."""
+"""Ended rows leave once they are this share of the batch; leaving costs a copy of the cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
