@@ -107,8 +107,9 @@ def convert_box(
         return box
     from_x, from_y = _extent(source, original_size, processed_size)
     to_x, to_y = _extent(target, original_size, processed_size)
-    x, y = to_x / from_x, to_y / from_y
-    return box[0] * x, box[1] * y, box[2] * x, box[3] * y
+    x1, x2 = (x * to_x / from_x for x in (box[0], box[2]))
+    y1, y2 = (y * to_y / from_y for y in (box[1], box[3]))
+    return x1, y1, x2, y2
 
 
 def _extent(
