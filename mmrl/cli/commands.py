@@ -8,9 +8,13 @@ import importlib
 import json
 import pkgutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmrl.cli.names import data_entry
 from mmrl.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from mmrl.roles import Reward
 
 
 def train(args: argparse.Namespace) -> int:
@@ -57,11 +61,47 @@ def evaluate(args: argparse.Namespace) -> int:
 
 
 def score(args: argparse.Namespace) -> int:
-    """Prints one JSON line a row: the reward, or why it could not score; then the mean."""
-    from mmrl.rewards.score_file import score_file
+    """Scores every row of a file and prints the mean with its interval, and what failed."""
+    from mmrl.rewards.functions import module_of_file
+    from mmrl.rewards.score_file import COLUMNS, score_file
 
-    score_file(args.reward, Path(args.file))
-    return 0
+    path = Path(args.file)
+    if not path.is_file():
+        beside = [p.name for p in path.parent.glob("*.jsonl")] if path.parent.is_dir() else []
+        raise ConfigError(f"{path}: no such file.{nearest(path.name, beside)}")
+    columns = {}
+    for pair in args.column:
+        part, equals, column = pair.partition("=")
+        if not equals or part not in COLUMNS:
+            known = nearest(part, COLUMNS)
+            raise ConfigError(f'--column "{pair}": wanted PART=COLUMN, no part "{part}".{known}')
+        columns[part] = column
+    for plugin in args.plugin:
+        module_of_file(Path(plugin))
+    summary = score_file(_reward_of(args), path, args.out, columns=columns)
+    mean = "none scored" if summary.mean is None else f"mean {summary.mean:.4f}"
+    interval = "" if summary.low is None else f", 95 % [{summary.low:.4f}, {summary.high:.4f}]"
+    print(f"{summary.reward}: {mean}{interval} over {summary.rows} rows")
+    if summary.unscorable:
+        print(f"{summary.unscorable} rows that it cannot score")
+    for kind, rows in summary.failures.items():
+        print(f"{rows} rows failed: {kind}")
+    if args.out:
+        print(f"scores in {args.out}")
+    return 1 if summary.failures else 0
+
+
+def _reward_of(args: argparse.Namespace) -> Reward:
+    """A registered reward, or a function in a file (`file.py:name`) run in worker processes."""
+    from mmrl.rewards.adapters import user_reward
+    from mmrl.rewards.registry import REWARDS, as_reward_fn
+    from mmrl.roles import Reward
+
+    if ":" not in args.reward:
+        return REWARDS.get(args.reward)
+    name = args.reward.rpartition(":")[2]
+    function = as_reward_fn(name, user_reward(args.reward, args.kind))
+    return Reward(name=name, fn=function, bounds=tuple(args.bounds), isolated=True)
 
 
 def bench(args: argparse.Namespace) -> int:

@@ -40,9 +40,12 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate = command("eval", commands.evaluate, "evaluate a run or a model on a data set")
     evaluate.add_argument("model", metavar="RUN|MODEL", help="run folder or checkpoint folder")
     evaluate.add_argument(
-        "--data", required=True, metavar="NAME", action="append",
+        "--data",
+        required=True,
+        metavar="NAME",
+        action="append",
         help="a task, a datasets_cfg file or a registered data set (may be given again)",
-    )  # fmt: skip
+    )
     _overrides(evaluate)
     evaluate.add_argument("--split", default="test", help="default: test")
     evaluate.add_argument("--limit", type=_at_least_1, default=256, help="samples a data set (256)")
@@ -64,8 +67,35 @@ def build_parser() -> argparse.ArgumentParser:
     score = command("score", commands.score, "score stored completions with a reward")
     score.add_argument("reward", metavar="REWARD", help="its name, or file.py:function")
     score.add_argument("file", metavar="FILE.jsonl", help="rows with completions and targets")
-    score.add_argument("--plugin", action="append", default=[], metavar="FILE.py",
-                       help="imported first: registers your own")  # fmt: skip
+    score.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="PART=COLUMN",
+        help="where completion, target, id or question is, as target=meta.label",
+    )
+    score.add_argument(
+        "--kind",
+        choices=("mmrl", "trl", "verl", "easyr1"),
+        default="mmrl",
+        help="how a file.py:function is called (mmrl)",
+    )
+    score.add_argument(
+        "--bounds",
+        nargs=2,
+        type=float,
+        default=(0.0, 1.0),
+        metavar=("LOW", "HIGH"),
+        help="of a file.py:function (0 1)",
+    )
+    score.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="imported first: registers your own",
+    )
+    score.add_argument("--out", metavar="OUT.jsonl", help="writes id, score and failure a row")
 
     bench = command("bench", commands.bench, "measure a part; without a name, list what there is")
     bench.add_argument("name", metavar="NAME", nargs="?")

@@ -156,3 +156,59 @@ def test_bench_prints_json(
     monkeypatch.setattr(decode, "run", lambda arguments: {"given": arguments})
     assert main(["bench", "decode", "--repeats", "3", "a.mp4"]) == 0
     assert json.loads(capsys.readouterr().out) == {"given": ["--repeats", "3", "a.mp4"]}
+
+
+ROWS = [
+    {"response": "<think>a</think><answer>B</answer>", "meta": {"label": "B"}},
+    {"response": "<think>a</think><answer>C</answer>", "meta": {"label": "B"}},
+    {"response": "no tags", "meta": {"label": "B"}},
+]
+
+
+@pytest.fixture
+def completions(tmp_path: Path) -> Path:
+    path = tmp_path / "done.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+def test_score_with_a_registered_reward(
+    completions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "scores.jsonl"
+    words = ["score", "choice", str(completions), "--column", "target=meta.label"]
+    assert main([*words, "--out", str(out)]) == 0
+    assert capsys.readouterr().out.startswith("choice: mean 0.3333, 95 % [")
+    assert [json.loads(line)["score"] for line in out.read_text().splitlines()] == [1.0, 0.0, 0.0]
+
+
+def test_score_with_a_function_in_a_file(
+    completions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "def length(completions, **columns):\n"
+        "    if 'tags' in completions[0][0]['content']:\n"
+        "        raise ValueError('why')\n"
+        "    return [2.0]\n"
+    )
+    words = ["score", f"{mine}:length", str(completions), "--kind", "trl", "--bounds", "0", "2"]
+    assert main(words) == 1
+    out = capsys.readouterr().out
+    assert "length: mean 2.0000, 95 % [2.0000, 2.0000] over 3 rows\n" in out
+    assert "1 rows failed: exception\n" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["choise", "FILE"], 'no reward "choise". Did you mean "choice"?'),
+        (["choice", "dome.jsonl"], "dome.jsonl: no such file."),
+        (["choice", "FILE", "--column", "targt=x"], 'no part "targt". Did you mean "target"?'),
+    ],
+)
+def test_score_refuses_in_words(
+    words: list[str], message: str, completions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", *[str(completions) if w == "FILE" else w for w in words]]) == 2
+    assert message in capsys.readouterr().err
