@@ -17,6 +17,7 @@ from mmrl.policy.messages import Messages
 from mmrl.policy.vision import Kind, Layout
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
+_TURN = "the assistant said this"
 _MARK = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 
 
@@ -49,12 +50,7 @@ class Chat:
         text = self._expand(self._render(messages, literals), layouts)
         bos = self.tokenizer.bos_token
         begin = not (bos and text.startswith(bos))
-        pieces = _MARK.split(text)
-        ids = list(self.tokenizer(pieces[0], add_special_tokens=begin)["input_ids"])
-        for number, after in zip(pieces[1::2], pieces[2::2], strict=True):
-            ids += self._literal(literals[int(number)])
-            ids += self._plain(after)
-        return tuple(ids)
+        return tuple(self._pieces(text, literals, begin=begin))
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """Ids of plain text, without a template; typed special tokens stay text."""
@@ -64,6 +60,28 @@ class Chat:
             ids += self._plain(text[last : found.start()]) + self._literal(found.group())
             last = found.end()
         return tuple(ids + self._plain(text[last:]))
+
+    def between_turns(self, text: str, written: Sequence[int]) -> tuple[int, ...]:
+        """Ids from the end of an assistant's turn over a user's `text` to the next turn's begin.
+
+        Leading ids that are among `written` (the end of turn that was sampled) are left out.
+        """
+        literals: list[str] = []
+        conversation = (
+            {"role": "user", "content": "?"},
+            {"role": "assistant", "content": _TURN},
+            {"role": "user", "content": text},
+        )
+        _, found, after = self._render(conversation, literals).partition(_TURN)
+        if not found:
+            raise PolicyError(
+                "the chat template does not show an assistant's turn as it is, so observations "
+                "cannot be put behind it"
+            )
+        ids = self._pieces(after, literals, begin=False)
+        while ids and ids[0] in written:
+            ids = ids[1:]
+        return tuple(ids)
 
     def _render(self, messages: Messages, literals: list[str]) -> str:
         def mark(found: re.Match[str]) -> str:
@@ -110,6 +128,14 @@ class Chat:
             )
         each = iter(layouts)
         return self._place.sub(lambda _: next(each).text, text)
+
+    def _pieces(self, text: str, literals: Sequence[str], *, begin: bool) -> list[int]:
+        pieces = _MARK.split(text)
+        ids = list(self.tokenizer(pieces[0], add_special_tokens=begin)["input_ids"])
+        for number, after in zip(pieces[1::2], pieces[2::2], strict=True):
+            ids += self._literal(literals[int(number)])
+            ids += self._plain(after)
+        return ids
 
     def _plain(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []

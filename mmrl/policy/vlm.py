@@ -21,7 +21,7 @@ from torch import nn
 from mmrl.errors import PolicyError, nearest
 from mmrl.media.store import MediaStore
 from mmrl.policy import parts
-from mmrl.policy.batch import assemble, length_groups
+from mmrl.policy.batch import assemble, length_groups, next_position
 from mmrl.policy.families import Family
 from mmrl.policy.gallery import Gallery, merged
 from mmrl.policy.logprobs import CHUNK_TOKENS, chosen_logprobs
@@ -121,6 +121,22 @@ class VLMPolicy:
     def encode(self, messages: Messages, *, name: str = "") -> Prompt:
         """Messages (as `qwen_vl_utils` takes them) to a prompt; `name` is said in errors."""
         return self.encoder.encode(self.core, messages, name=name)
+
+    def extend(self, prompt: Prompt, ids: Sequence[int]) -> Prompt:
+        """The prompt with further tokens behind it, as a context of its own."""
+        vision = prompt.vision
+        if isinstance(vision, Vision) and vision.positions is not None:
+            first = next_position(prompt, self.family.mrope)
+            more = torch.arange(first, first + len(ids)).expand(3, -1)
+            vision = replace(vision, positions=torch.cat([vision.positions, more], dim=1))
+        return replace(prompt, token_ids=(*prompt.token_ids, *ids), vision=vision)
+
+    def observation_ids(self, text: str, *, ended: bool) -> tuple[int, ...]:
+        """Ids between two turns of the policy when `text` is answered by the user's role.
+
+        `ended` says that the policy already wrote its end-of-turn token.
+        """
+        return self.encoder.chat.between_turns(text, self.eos_ids if ended else ())
 
     def encode_text(self, text: str) -> tuple[int, ...]:
         """Ids of a plain text; special tokens spelled in it stay text."""
