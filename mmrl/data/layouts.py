@@ -1,7 +1,8 @@
 """Rows to samples, for the row forms of EasyR1, VLM-R1, Video-R1 and TRL beside plain columns.
 
 A layout says which columns play which part when the field map is silent, and how a question and an
-answer are taken out of them. Everything that is no medium also arrives in `Sample.meta`.
+answer are taken out of them. Options that the question does not list are put under it, lettered.
+Everything that is no medium also arrives in `Sample.meta`.
 """
 
 from __future__ import annotations
@@ -59,29 +60,38 @@ _MEDIA = ("images", "videos")
 
 
 def resolve_columns(spec: DatasetSpec, row: Row) -> dict[str, str]:
-    """Part -> column for rows like this one; a column that is not there is named with the nearest.
+    """Part -> column as the field map and the first row have it; "" for a part that is not used.
 
-    Parts that a row may lack (id, media, options) are absent when no usual column is there.
+    A column that is not there is named with the nearest. Parts that a row may lack (id, media,
+    options) and that the map leaves out are looked for row by row.
     """
     form, columns = FORMS[spec.layout], dict(spec.fields.given())
     for part, column in columns.items():
-        if not has(row, column):
+        if column and not has(row, column):
             there, hint = ", ".join(row), nearest(column, row)
             raise ConfigError(
                 f'{spec.file}: fields.{part} = "{column}": no such column; there are {there}.'
                 + (hint if "Did you mean" in hint else "")
             )
-    for part in FieldMap.model_fields:
+    for part in _NEEDED:
         usual: tuple[str, ...] = getattr(form, part)
         found = next((name for name in usual if name in row), None)
-        if part not in columns and found is not None:
-            columns[part] = found
-        elif part not in columns and part in _NEEDED:
+        if part not in columns and found is None:
             raise ConfigError(
                 f"{spec.file}: fields.{part} is not given and none of {', '.join(usual)} is a "
                 f"column; there are {', '.join(row)}. Say which one it is under `fields`"
             )
+        columns.setdefault(part, found or "")
     return columns
+
+
+def _columns_of(row: Row, columns: Mapping[str, str], form: _Form) -> dict[str, str]:
+    """The columns of this row: parts that rows may lack are looked for in each (rows differ)."""
+    own = dict(columns)
+    for part in FieldMap.model_fields:
+        if part not in own:
+            own[part] = next((name for name in getattr(form, part) if name in row), "")
+    return {part: column for part, column in own.items() if column}
 
 
 def has(row: Any, dotted: str) -> bool:
@@ -106,12 +116,16 @@ def to_sample(
     row: Row, spec: DatasetSpec, columns: Mapping[str, str], task: str, fallback_id: str, where: str
 ) -> Sample:
     """The sample of a row; a missing column or an answer of the wrong form names the line."""
+    columns = _columns_of(row, columns, FORMS[spec.layout])
     values = {part: _value(row, part, column, where) for part, column in columns.items()}
     question, system = _question(values["question"], spec.layout, where)
     media = _media(values, row, spec, where)
     if FORMS[spec.layout].placeholders:
         question = _without_placeholders(question, media, where)
     options = _options(values.get("options"), where)
+    if options and not all(option in question for option in options):
+        listed = "\n".join(f"{LETTERS[i]}. {text}" for i, text in enumerate(options))
+        question = f"{question}\n{listed}"
     media_columns = {columns[part].partition(".")[0] for part in _MEDIA if part in columns}
     meta: dict[str, Any] = {k: v for k, v in row.items() if k not in media_columns}
     if system:

@@ -25,8 +25,8 @@ DEFAULT_SPLIT = "train"
 class FieldMap(Section):
     """Which column plays which part; a dotted path reaches inside (`meta.label`, `glue.0`).
 
-    A part left out takes the column that the layout usually has. Every other column arrives in
-    `Sample.meta` under its own name.
+    A part left out takes the column that the layout usually has, one set to "" none. All columns
+    but media also arrive in `Sample.meta` under their own names.
     """
 
     id: str | None = None

@@ -92,6 +92,21 @@ def test_plain_rows_keep_a_literal_image_tag_as_text(tmp_path):
     assert sample.id == "demo-train-0" and sample.task == "rows_test"
 
 
+def test_rows_may_differ_in_optional_columns(tmp_path):
+    rows = [{"question": "q", "answer": "a"}, {"question": "q", "answer": "a", "image": "b.png"}]
+    data = open_dataset(make(tmp_path, rows))
+    assert [len(sample.media) for sample in data] == [0, 1]
+    data = open_dataset(make(tmp_path, rows, fields={"images": ""}))
+    assert [len(sample.media) for sample in data] == [0, 0]
+
+
+def test_options_are_put_under_a_question_that_lacks_them(tmp_path):
+    rows = [{"question": "which?", "answer": "A", "options": ["left", "right"]}]
+    assert open_dataset(make(tmp_path, rows))[0].question == "which?\nA. left\nB. right"
+    rows[0]["question"] = "left or right?"
+    assert open_dataset(make(tmp_path, rows))[0].question == "left or right?"
+
+
 def test_dotted_paths_reach_inside(tmp_path):
     rows = [{"q": {"text": "when"}, "glue": [[13.8, 29.8]], "key": 4}]
     fields = {"question": "q.text", "answer": "glue.0", "id": "key"}
