@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mmrl.cli.names import data_entry, is_dataset_file, is_file_name
+from mmrl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mmrl.config.load import LoadedRun
+    from mmrl.config.schema import DataEntry
+    from mmrl.data.check import Finding
 
 
 def check(args: argparse.Namespace) -> int:
-    """Checks and prints; 1 when something is wrong with rows, an error when with the settings."""
+    """Checks and prints; 1 when rows are wrong, an error (2) when settings are."""
     if is_file_name(args.target) and not is_dataset_file(Path(args.target)):
         return _recipe(args)
     return _data(args)
@@ -21,13 +29,104 @@ def _recipe(args: argparse.Namespace) -> int:
     loaded = load_recipe(args.target, args.overrides)
 
     from mmrl.train.assemble import check_recipe
-    from mmrl.train.run import import_plugins
+    from mmrl.train.run import as_entry, import_plugins
 
     import_plugins(loaded)
     check_recipe(loaded)
-    return 0
+    print(f"{args.target}: settings fit together")
+    planner = prompt_planner(loaded)
+    failed = 0
+    for key, entry in _entries(loaded):
+        print(f"{key} ({entry.task or entry.cfg or entry.dataset}, split {entry.split})")
+        failed += _check_rows(as_entry(entry), args, planner, loaded.run.seed)
+    return _verdict(failed)
 
 
 def _data(args: argparse.Namespace) -> int:
-    data_entry(args.target, args.split)
-    return 0
+    if args.overrides:
+        raise ConfigError(f"key=value changes a recipe; {args.target} is a data set")
+    entry = data_entry(args.target, args.split)
+    if "cfg" in entry and args.split is None:
+        from mmrl.data.spec import load_spec
+
+        entry["split"] = load_spec(entry["cfg"]).split_names()[0]
+    return _verdict(_check_rows(entry, args, None, 0))
+
+
+def prompt_planner(loaded: LoadedRun) -> Any:
+    """The recipe's policy without weights: it plans prompts (sizes, tokens) and computes nothing.
+
+    A checkpoint of any size is described in a second, since only its configuration, tokenizer and
+    processor are read.
+    """
+    policy = loaded.run.policy
+    folder = Path(policy.model)
+    if not (folder / "config.json").is_file():
+        what = "no config.json in this folder" if folder.is_dir() else "no such folder"
+        raise loaded.located("policy.model", f'"{policy.model}": {what}; download it first')
+
+    from mmrl.torchvision_shim import ensure_torchvision
+
+    ensure_torchvision()
+    import torch
+    import transformers
+
+    from mmrl.policy.families import family_of
+    from mmrl.policy.load import wrap_policy
+
+    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    family = family_of(config)
+    processor = transformers.AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+    with torch.device("meta"):
+        model = getattr(transformers, family.model_class)(config)
+    return wrap_policy(
+        model,
+        processor,
+        max_prompt_tokens=policy.max_prompt_tokens,
+        over_budget=policy.over_budget,
+        image_budget=_given(loaded.run.media.image),
+        video_budget=_given(loaded.run.media.video),
+    )
+
+
+def _given(budget: Any) -> dict[str, Any]:
+    return {k: v for k, v in budget.model_dump().items() if v is not None}
+
+
+def _entries(loaded: LoadedRun) -> list[tuple[str, DataEntry]]:
+    """(dotted key, entry with its split) of all data of a recipe, each distinct one once."""
+    run = loaded.run
+    named = [(f"data.{i}", entry, "train") for i, entry in enumerate(run.data)]
+    for s, stage in enumerate(run.stages):
+        named += [(f"stages.{s}.data.{i}", entry, "train") for i, entry in enumerate(stage.data)]
+    named += [(f"eval.data.{i}", entry, "test") for i, entry in enumerate(run.eval.data)]
+    distinct: dict[str, tuple[str, DataEntry]] = {}
+    for key, entry, split in named:
+        whole = entry.model_copy(update={"split": entry.split or split})
+        distinct.setdefault(whole.model_dump_json(exclude={"weight", "limit"}), (key, whole))
+    return list(distinct.values())
+
+
+def _check_rows(entry: Mapping[str, Any], args: argparse.Namespace, planner: Any, seed: int) -> int:
+    """Prints the findings of the entry's first rows; the number of errors among them."""
+    from mmrl.data.check import check_data
+    from mmrl.data.registry import open_data
+
+    view = open_data(entry, None, seed)
+    looked = args.rows if view.size is None else min(args.rows, view.size)
+    findings = check_data(view, policy=planner, limit=looked)
+    _print(findings)
+    of = "drawn samples" if view.size is None else f"of {view.size} rows"
+    errors = sum(finding.level == "error" for finding in findings)
+    print(f"  {looked} {of} looked at, {errors} errors")
+    return errors
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        print(f"  {finding.level:7} {finding}")
+
+
+def _verdict(failed: int) -> int:
+    print(f"{failed} errors" if failed else "all is well")
+    return 1 if failed else 0

@@ -118,6 +118,7 @@ def test_overrides_from_a_command_line(base: Path) -> None:
     assert run.rollout.stop == ("</answer>",)
     assert run.method == {"name": "grpo", "group_size": 8, "clip_high": 0.3}
     assert loaded.where("train.steps") == "override"
+    assert loaded.where("policy.freeze.0") == "override"
     assert loaded.where("policy.freeze.1") == "override"
     assert loaded.where("optimizer.betas") == f"{base}:6"
 

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrl.config.yaml import MAX_DEPTH, dump_yaml, load_yaml, parse_scalar, parse_yaml
@@ -135,6 +135,7 @@ _leaves = (
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.recursive(
         _leaves,

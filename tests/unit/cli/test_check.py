@@ -1,0 +1,78 @@
+"""`mmrl check` on recipes and data sets: exit codes and what is said."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmrl.cli import main
+
+TINY = Path(__file__).parents[3] / "assets" / "tiny-vlm"
+
+
+def write_recipe(folder: Path, model: Path = TINY) -> Path:
+    path = folder / "r.yaml"
+    path.write_text(
+        f"policy: {{model: {model}}}\n"
+        "data: [{task: digit_box}, {task: digit_box, weight: 2}]\n"
+        "eval: {data: [{task: digit_box}]}\n"
+    )
+    return path
+
+
+def write_choices(folder: Path, answers: list[str]) -> Path:
+    rows = [
+        {"id": f"r{i}", "question": "Which? (A) x (B) y", "answer": answer}
+        for i, answer in enumerate(answers)
+    ]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = folder / "mine.yaml"
+    path.write_text("name: mine\nsource: rows.jsonl\ntask: choice\nlicence: CC0\n")
+    return path
+
+
+def test_a_sound_recipe_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(write_recipe(tmp_path)), "--rows", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "data.0 (digit_box, split train)"
+    assert lines[2].startswith("  info    digit_box: prompts have ")
+    assert lines[3] == "  3 drawn samples looked at, 0 errors"
+    assert lines[4] == "eval.data.0 (digit_box, split test)"  # data.1 differs in weight alone
+    assert lines[-1] == "all is well"
+
+
+def test_prompts_over_the_budget_are_errors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = str(write_recipe(tmp_path))
+    assert main(["check", recipe, "policy.max_prompt_tokens=20", "--rows", "2"]) == 1
+    out = capsys.readouterr().out
+    assert "20" in out
+    assert out.endswith("4 errors\n")
+
+
+def test_a_missing_model_is_told_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_recipe(tmp_path, tmp_path / "nowhere")
+    assert main(["check", str(recipe)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"mmrl: {recipe}:1: policy.model: ")
+    assert "no such folder" in err
+
+
+def test_a_data_set_with_a_bad_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = write_choices(tmp_path, ["A", "B"])
+    assert main(["check", str(good)]) == 0
+    assert "2 of 2 rows looked at, 0 errors" in capsys.readouterr().out
+    bad = write_choices(tmp_path, ["A", "", "B"])
+    assert main(["check", str(bad)]) == 1
+    out = capsys.readouterr().out
+    assert "rows.jsonl:2" in out
+    assert "\nall is well" not in out
+
+
+def test_overrides_belong_to_recipes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_choices(tmp_path, ["A"])
+    assert main(["check", str(path), "seed=1"]) == 2
+    assert "is a data set" in capsys.readouterr().err
