@@ -6,6 +6,7 @@ when they are asked for) count for the direction, not for cycles.
 """
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,6 +169,12 @@ def test_every_room_is_in_the_house() -> None:
 def test_no_long_file() -> None:
     lengths = {n: len(p.read_text().splitlines()) for n, p in modules().items()}
     assert {n: k for n, k in lengths.items() if k > MAX_LINES} == {}
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """pytest imports them by file name, so two of one name stop the whole collection."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_every_exception_has_a_reason_and_is_used() -> None:
