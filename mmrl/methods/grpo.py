@@ -10,8 +10,9 @@
     reinforce_pp_baseline  the same           minus the group's mean first
     bnpo                   arXiv 2506.02864   Beta-normalised
 
-Departures: rollouts without a trained token are absent from sequence means (TRL counts them);
-groups of one and groups without spread get zero advantages (verl passes a lone reward through).
+Departures: rollouts without a trained token are absent from sequence means (TRL counts them); a
+lone rollout gets advantage 0 where a group is compared (verl passes its reward through); k3 is
+bounded as in verl (not so in TRL). REINFORCE++ has its KL as a loss term, not inside the reward.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ from builders import CLOCK, a_rollout, a_sample
 
 import mmrl.rewards.registry as registry
 from mmrl.errors import ConfigError, RewardError
+from mmrl.rewards.builtin import REWARDS
 from mmrl.rewards.format import NO_EVIDENCE
-from mmrl.rewards.registry import REWARDS, RewardRegistry, call_reward, check_value, register_reward
+from mmrl.rewards.registry import RewardRegistry, call_reward, check_value, register_reward
 from mmrl.roles import Reward
 
 
