@@ -135,17 +135,17 @@ def _read(ref: MediaRef, container: Any, stream: Any) -> VideoHeader:
     times = _from_index(ref, stream)
     if times is None:
         times = _from_packets(container, stream)
-    ticks, keyframes, start, has_pts = times
+    ticks, keyframes, start, has_pts, num_packets = times
     if not len(ticks):
         raise MediaError(
             f"{name_of(ref)}: a video stream without a single packet"
             + (f" (its header claims {stream.frames})" if stream.frames else ""),
             reason="no_frames",
         )
-    if stream.frames > len(ticks) + 1 + stream.frames // 20:
+    if len(stream.index_entries) == stream.frames > num_packets:
         raise MediaError(
             f"{name_of(ref)}: its header claims {stream.frames} frames, "
-            f"the file holds {len(ticks)}",
+            f"the file holds {num_packets}",
             reason="truncated",
         )
     seconds = (ticks - ticks[0]) * float(time_base)
@@ -174,7 +174,9 @@ def _read(ref: MediaRef, container: Any, stream: Any) -> VideoHeader:
     )
 
 
-_Times = tuple[np.ndarray, tuple[int, ...], int, bool]
+_Times = tuple[np.ndarray, tuple[int, ...], int, bool, int]
+"""Display times in ticks, keyframes, time of the first frame, whether display times are known, and
+the number of packets (more than frames where an edit list cuts some off)."""
 
 
 def _from_index(ref: MediaRef, stream: Any) -> _Times | None:
@@ -182,39 +184,45 @@ def _from_index(ref: MediaRef, stream: Any) -> _Times | None:
 
     The table holds decoding times; at a constant step, display times have the same step.
     """
-    entries = stream.index_entries
-    if not stream.frames or len(entries) != stream.frames or stream.start_time is None:
-        return None
     end = check(ref)
-    table = [(e.timestamp, e.is_keyframe, e.is_discard, e.pos + e.size) for e in entries]
+    table = [
+        (e.timestamp, e.is_keyframe, e.is_discard, e.pos + e.size) for e in stream.index_entries
+    ]
     beyond = sum(stop > end for *_, stop in table)
     if beyond:
         raise MediaError(
             f"{name_of(ref)}: {beyond} of {len(table)} frames lie beyond the end of the file",
             reason="truncated",
         )
+    if not stream.frames or len(table) != stream.frames or stream.start_time is None:
+        return None
     ticks = np.array([t for t, *_ in table], dtype=np.int64)
     steps = np.diff(ticks)
     if any(discard for _, _, discard, _ in table) or (len(steps) and np.ptp(steps) > 0):
         return None
     keys = tuple(i for i, (_, key, _, _) in enumerate(table) if key) or (0,)
-    return ticks, keys, int(stream.start_time), True
+    return ticks, keys, int(stream.start_time), True, len(table)
 
 
 def _from_packets(container: Any, stream: Any) -> _Times:
     """Frame times from every packet's header; reads the file once, decodes nothing."""
-    found: list[tuple[int | None, int | None, bool]] = []
+    found: list[tuple[int | None, bool]] = []
+    num_packets = 0
     for packet in container.demux(stream):
+        num_packets += bool(packet.size)
         if packet.size and not packet.is_discard:
-            found.append((packet.pts, packet.dts, packet.is_keyframe))
-    keys = tuple(i for i, (_, _, key) in enumerate(found) if key) or (0,)
-    shown = [pts for pts, _, _ in found if pts is not None]
+            found.append((packet.pts, packet.is_keyframe))
+    keys = tuple(i for i, (_, key) in enumerate(found) if key)
+    if keys[:1] != (0,):
+        keys = (0, *keys)  # an edit list may begin between keyframes
+    shown = [pts for pts, _ in found if pts is not None]
     if len(shown) == len(found):
         ticks = np.array(sorted(shown), dtype=np.int64)
-        return ticks, keys, int(ticks[0]) if len(ticks) else 0, True
+        return ticks, keys, int(ticks[0]) if len(ticks) else 0, True, num_packets
     # no display times (old avi, raw streams): evenly, in the order of decoding
     step = round(1 / (float(stream.average_rate or 25) * float(stream.time_base)))
-    return np.arange(len(found), dtype=np.int64) * max(1, step), keys, 0, False
+    ticks = np.arange(len(found), dtype=np.int64) * max(1, step)
+    return ticks, keys, 0, False, num_packets
 
 
 def _rotation(ref: MediaRef, container: Any, stream: Any) -> int:

@@ -1,3 +1,4 @@
+import struct
 from pathlib import Path
 
 import pytest
@@ -26,5 +27,20 @@ def clip():
 def picture():
     def make(name: str, **fields) -> MediaRef:
         return MediaRef(kind="image", path=DATA / name, **fields)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trim():
+    """bikes.mp4 with an edit list that shows only a part; decord counts frames outside it too."""
+    bikes = (DATA / "bikes.mp4").read_bytes()
+    at = bikes.index(b"elst") + 12  # behind version, flags and the number of edits
+    duration_ms, begin = struct.unpack(">II", bikes[at : at + 8])
+    assert (duration_ms, begin) == (10000, 1024)
+
+    def make(start_s: float, length_s: float) -> bytes:
+        edit = struct.pack(">II", int(length_s * 1000), begin + int(start_s * 12800))
+        return bikes[:at] + edit + bikes[at + 8 :]
 
     return make

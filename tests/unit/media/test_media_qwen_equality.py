@@ -100,7 +100,7 @@ def test_clip_options(data, name, options):
     if header.num_frames < options.get("nframes", 2):
         with pytest.raises(ValueError, match="nframes should in interval"):
             vision.smart_nframes(options, header.num_frames, header.fps)
-        return  # where it refuses, ours takes the frames there are (test_plan.py)
+        return  # where it refuses, ours takes the frames there are (test_media_plan.py)
     indices, size, _, sample_fps = theirs(data / name, options)
     plan = plan_video(header, budget_of(options), 28, 2)
     assert (plan.indices, plan.processed_size) == (indices, size)

@@ -1,0 +1,1 @@
+raise ImportError("decord is not here")
