@@ -12,11 +12,12 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from PIL import Image
 
 from mmrl.errors import PolicyError, nearest
+from mmrl.policy.vision import Kind
 from mmrl.types import MediaRef
 
 Messages = Sequence[Mapping[str, Any]]
@@ -76,7 +77,7 @@ def _item(item: Any, where: str) -> dict[str, Any]:
     kind: str | None = item.get("type") or next(named, None)
     if kind == "text":
         return {"type": "text", "text": str(item["text"])}
-    if kind != "image" and kind != "video":
+    if kind not in ("image", "video"):
         raise PolicyError(
             f"{where}.type is {kind!r}; an item is text, image or video."
             + nearest(str(kind), ("text", "image", "video"))
@@ -100,16 +101,13 @@ def _item(item: Any, where: str) -> dict[str, Any]:
     if any(item.get(k) is not None for k in _SPAN):
         start, end = item.get("video_start"), item.get("video_end")
         span = (float(start or 0.0), math.inf if end is None else float(end))
-    path, data = _source(item[kind], kind, where)
-    return {
-        "type": kind,
-        "media": MediaRef(kind=kind, path=path, data=data, span=span, options=options),
-    }
+    sort: Kind = "image" if kind == "image" else "video"
+    path, data = _source(item[sort], sort, where)
+    ref = MediaRef(kind=sort, path=path, data=data, span=span, options=options)
+    return {"type": sort, "media": ref}
 
 
-def _source(
-    value: Any, kind: Literal["image", "video"], where: str
-) -> tuple[Path | None, bytes | None]:
+def _source(value: Any, kind: Kind, where: str) -> tuple[Path | None, bytes | None]:
     if isinstance(value, Path):
         return value, None
     if isinstance(value, (bytes, bytearray)):

@@ -87,7 +87,7 @@ class Scripted:
     def __call__(
         self, pack: Pack, *, entropy: bool = False, reference: bool = False
     ) -> PolicyOutput:
-        bias = self.bias
+        bias: torch.Tensor = self.bias
         if reference:
             bias = torch.zeros(()) if self._reference is None else self._reference
         logp = torch.full(pack.token_ids.shape, self.logp) + bias

@@ -51,13 +51,13 @@ class Decoder:
     def _incremental(self, ids: Sequence[int]) -> tuple[int, ...]:
         """Decodes a window that starts at the last settled token but one, as streamers do."""
         offsets: list[int] = []
-        settled_chars, window, pending = 0, 0, 0
+        settled_chars, window, pending, before = 0, 0, 0, ""
         for t in range(len(ids)):
             offsets.append(settled_chars)
-            before = self.text(ids[window:pending])
             now = self.text(ids[window : t + 1])
             whole = not now.endswith(_BROKEN) or t + 1 - pending > _LONGEST_CHARACTER
             if whole and len(now) >= len(before):
                 settled_chars += len(now) - len(before)
                 window, pending = pending, t + 1
+                before = self.text(ids[window:pending])
         return tuple(offsets)

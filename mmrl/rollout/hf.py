@@ -18,6 +18,7 @@ from mmrl.parse.completion import parse_completion
 from mmrl.policy.batch import assemble, length_groups, next_position
 from mmrl.policy.space import NOWHERE, SamplingSpace, draw
 from mmrl.policy.vlm import VLMPolicy
+from mmrl.rollout.cache import roomy_cache
 from mmrl.types import Parsed, Prompt, Rollout, Segment, StopReason
 
 LEAVE_SHARE = 0.125
@@ -178,8 +179,7 @@ class _Decoding:
             )
             hidden.append(out.last_hidden_state[:, -1])
             caches.append(cache)
-        self.cache = _joined(caches)
-        self.cache.batch_repeat_interleave(group_size)
+        self.cache = roomy_cache(caches, group_size, self.sampling.max_new_tokens)
         self.logits = self.head(torch.cat(hidden)).repeat_interleave(group_size, 0)
         self.mask = None if batch.mask is None else batch.mask.repeat_interleave(group_size, 0)
         first = torch.tensor([next_position(p, mrope) for p in prompts], device=self.device)
@@ -255,13 +255,3 @@ class _Decoding:
         )
         self.position = self.position + 1
         self.logits = self.head(out.last_hidden_state[:, -1])
-
-
-def _joined(caches: list[DynamicCache]) -> DynamicCache:
-    """One cache of all rows."""
-    first = caches[0]
-    for layer, *others in zip(first.layers, *(c.layers for c in caches[1:]), strict=True):
-        if others:
-            layer.keys = torch.cat([layer.keys, *(o.keys for o in others)])
-            layer.values = torch.cat([layer.values, *(o.values for o in others)])
-    return first
