@@ -54,7 +54,7 @@ def evaluate(args: argparse.Namespace) -> int:
         interval = f"{value.low:8.4f} {value.high:8.4f}"
         print(f"{name:{width}} {value.mean:8.4f} {interval} {value.num_items:5}")
     if evaluation.skipped:
-        print(f"{evaluation.skipped} samples skipped: unreadable media, or too long a prompt")
+        print(f"{len(evaluation.skipped)} samples skipped: unreadable media, or too long a prompt")
     if args.out:
         print(f"items and predictions in {args.out}")
     return 0

@@ -103,6 +103,11 @@ class RolloutConfig(Section):
     """0 keeps all. With truncation the kept ids are stored and ratios renormalised on them."""
     stop: tuple[str, ...] = ()
     """Texts that end a completion."""
+    environment: str | None = None
+    """`path/to/file.py:name` of a callable that makes an environment of a sample, for episodes of
+    several turns (see `mmrl.rollout.environment`); None is one turn."""
+    max_turns: int = Field(default=8, ge=1)
+    """Turns of an episode at most; `max_new_tokens` holds for each."""
 
 
 class RewardConfig(Section):

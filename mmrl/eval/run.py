@@ -38,7 +38,8 @@ class Evaluation:
 
     step: int
     items: tuple[Item, ...]
-    skipped: int = 0
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Samples that could not be evaluated, id -> reason."""
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
 
     def of(self, measure: str) -> dict[str, float]:
@@ -60,11 +61,14 @@ class Evaluation:
                     "texts": list(item.texts),
                 }
                 file.write(json.dumps(record, default=str) + "\n")
+            for name, reason in self.skipped.items():
+                file.write(json.dumps({"id": name, "skipped": reason}) + "\n")
         aside.replace(path)
 
     @staticmethod
     def load(path: Path, step: int) -> Evaluation:
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        rows = [r for r in lines if "skipped" not in r]
         items = tuple(
             Item(
                 id=r["id"],
@@ -76,7 +80,8 @@ class Evaluation:
             )
             for r in rows
         )
-        return Evaluation(step=step, items=items, estimates=_estimates(items))
+        skipped = {r["id"]: r["skipped"] for r in lines if "skipped" in r}
+        return Evaluation(step=step, items=items, skipped=skipped, estimates=_estimates(items))
 
 
 def evaluate_samples(
@@ -94,10 +99,10 @@ def evaluate_samples(
     Measures of an item: `<score>` mean over the first `samples` completions, `<score>_best<k>` the
     best of `best_of`, `<score>_greedy`, each further measure of the task, `accuracy` (score at or
     above the task's threshold), `format`, `length` in tokens. Samples whose media cannot be read
-    or that are too long are counted in `skipped`.
+    or that are too long are named in `skipped`.
     """
     items: list[Item] = []
-    skipped = 0
+    skipped: dict[str, str] = {}
     draws = max(config.samples, config.best_of)
     mine = samples[ranks.index :: ranks.size] if ranks else samples
     for batch in _chunks(mine, config.batch_prompts):
@@ -105,8 +110,8 @@ def evaluate_samples(
         for sample in batch:
             try:
                 prompts.append(models.encode(sample))
-            except (MediaError, PolicyError):
-                skipped += 1
+            except (MediaError, PolicyError) as error:
+                skipped[sample.id] = str(error)
                 continue
             usable.append(sample)
         seeds = [[seed_of(seed, "eval", s.id, k) for k in range(draws)] for s in usable]
@@ -121,11 +126,11 @@ def evaluate_samples(
         for sample, rollouts, best in zip(usable, sampled, greedy, strict=True):
             items.append(_item(sample, rollouts, best, config))
         models.forget()
-        progress(len(items) + skipped, len(mine))
+        progress(len(items) + len(skipped), len(mine))
     if ranks:
         place = {s.id: i for i, s in enumerate(samples)}
         items = sorted(ranks.gather(items), key=lambda item: place[item.id])
-        skipped = int(ranks.reduce({"skipped": float(skipped)})["skipped"])
+        skipped = dict(sorted(ranks.gather(list(skipped.items()))))
     return Evaluation(step=step, items=tuple(items), skipped=skipped, estimates=_estimates(items))
 
 

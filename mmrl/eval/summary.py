@@ -87,7 +87,7 @@ def summarise(
         for n, d in differences.items()
     }
     evaluation["items"] = len(after.items)
-    evaluation["skipped"] = after.skipped
+    evaluation["skipped"] = len(after.skipped)
     summary["eval"] = evaluation
     summary["table"] = table(before, after)
     return summary

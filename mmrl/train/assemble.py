@@ -22,7 +22,9 @@ from mmrl.media.store import MediaStore
 from mmrl.methods.base import Method, MethodSpec, method_spec, stateful_parts
 from mmrl.policy.load import load_policy
 from mmrl.policy.parts import Lora
-from mmrl.roles import Balance, Reward, Source, Term
+from mmrl.rewards.functions import load_user_function
+from mmrl.roles import Balance, Reward, RolloutPlan, Source, Term
+from mmrl.rollout.environment import Episodes
 from mmrl.rollout.hf import HFSampler
 from mmrl.rollout.plan import GroupOf
 from mmrl.sources.pool import Endless
@@ -34,7 +36,7 @@ from mmrl.train.loop import Collects, Loop
 from mmrl.train.models import Doors
 from mmrl.train.optimizer import Optimizer
 from mmrl.train.ranks import Ranks
-from mmrl.train.rewards import reward_pool, with_rewards
+from mmrl.train.rewards import found_beside, reward_pool, with_rewards
 from mmrl.train.score import Scorer
 from mmrl.train.sft import SFT_TERM, DemonstrationCollector
 from mmrl.types import Sample
@@ -149,7 +151,7 @@ def open_stage(loaded: LoadedRun, index: int, models: Doors, ranks: Ranks) -> St
         )
         collector = Collector(
             source=source,
-            plan=method.plan or GroupOf(method.group_size),
+            plan=method.plan or _plan(loaded, method.group_size),
             probes=method.probes,
             scorer=scorer,
             gate=method.gate,
@@ -199,6 +201,15 @@ def open_stage(loaded: LoadedRun, index: int, models: Doors, ranks: Ranks) -> St
         loop=loop,
         stateful=stateful,
     )
+
+
+def _plan(loaded: LoadedRun, group_size: int) -> RolloutPlan:
+    """Single turns, or episodes in the recipe's environment."""
+    rollout = loaded.run.rollout
+    if rollout.environment is None:
+        return GroupOf(group_size)
+    make = load_user_function(found_beside(rollout.environment, loaded))
+    return Episodes(size=group_size, make=make, max_turns=rollout.max_turns)
 
 
 def _source(loaded: LoadedRun, index: int) -> Source:

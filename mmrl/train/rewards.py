@@ -48,7 +48,7 @@ def _reward(config: RewardConfig, task: Task, loaded: LoadedRun) -> Reward:
             name=config.name,
             fn=as_reward_fn(
                 config.name,
-                user_reward(_found(config.function, loaded), config.kind, config.kwargs),
+                user_reward(found_beside(config.function, loaded), config.kind, config.kwargs),
             ),
             weight=config.weight,
             bounds=config.bounds,
@@ -68,7 +68,7 @@ def _reward(config: RewardConfig, task: Task, loaded: LoadedRun) -> Reward:
     )
 
 
-def _found(function: str, loaded: LoadedRun) -> str:
+def found_beside(function: str, loaded: LoadedRun) -> str:
     """`file.py:name` with the file looked for here, then beside the recipe."""
     file, colon, name = function.rpartition(":")
     if not file.endswith(".py") or Path(file).exists() or loaded.path is None:

@@ -224,7 +224,7 @@ def _observers(run: Run, folder: RunFolder, ranks: Ranks, console: Console) -> l
     return [*observers, console]
 
 
-def _finish(session: Session, media: MediaStore) -> dict[str, Any]:
+def _finish(session: Session, media: MediaStore | None) -> dict[str, Any]:
     """Model folder, predictions, summary and report of a run that came to its end."""
     folder, run = session.folder, session.run
     folder.replace("model", session.models.policy.save)
@@ -241,7 +241,7 @@ def _finish(session: Session, media: MediaStore) -> dict[str, Any]:
         extra={
             "name": run.name,
             "seed": run.seed,
-            "media": media.counters(),
+            "media": media.counters() if media else {},
             "bad_samples": dict(session.models.bad_samples),
         },
     )

@@ -76,7 +76,7 @@ class Console(Observer):
             + ", ".join(shown)
         )
         if evaluation.skipped:
-            self._say(f"  {evaluation.skipped} samples left out: media unreadable or too long")
+            self._say(f"  {len(evaluation.skipped)} samples left out: media unreadable or too long")
         self._last = time.perf_counter()
 
     def on_end(self, summary: Mapping[str, Any]) -> None:

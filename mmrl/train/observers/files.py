@@ -46,7 +46,7 @@ class MetricsFile(Observer):
             record[name] = _plain(value.mean)
             record[f"{name}_ci95"] = [_plain(value.low), _plain(value.high)]
         record["items"] = len(evaluation.items)
-        record["skipped"] = evaluation.skipped
+        record["skipped"] = len(evaluation.skipped)
         record["time/eval"] = round(seconds, 4)
         self._append(record)
 

@@ -154,7 +154,12 @@ def test_token_weights_scale_the_loss():
     counts = count(rows(), Ranks().reduce)
     learner(plain).accumulate(rows(), counts, CLOCK)
     doubled = [
-        Row(**{**{f: getattr(r, f) for f in r.__dataclass_fields__}, "weights": (2.0,) * len(r.mask)})
+        Row(
+            **{
+                **{f: getattr(r, f) for f in r.__dataclass_fields__},
+                "weights": (2.0,) * len(r.mask),
+            }
+        )
         for r in rows()
     ]
     learner(weighted).accumulate(doubled, counts, CLOCK)
