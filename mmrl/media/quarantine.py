@@ -1,6 +1,6 @@
-"""The list of media that are not decoded again: JSON lines of digest, path, reason, message, when.
+"""The list of media that are not decoded again, as JSON lines.
 
-A plain file that a person may read and prune; appended to by every process of a run.
+A line holds digest, kind, path, reason, message, when. A plain file that a person may read and prune; appended to by every process of a run.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ PASSING = frozenset({"missing", "permission", "not_a_file", "no_store", "no_read
 
 
 class Quarantine:
-    """Known bad media by content hash; without a path the list lives in memory only."""
+    """Known bad media by kind and content hash (a clip taken for a picture stays a good clip).
+
+    Without a path the list lives in memory only.
+    """
 
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = None if path is None else Path(path)
         self._lock = threading.Lock()
-        self._listed: dict[str, tuple[str, str]] = {}
+        self._listed: dict[tuple[str, str], tuple[str, str]] = {}
         self._read_bytes = 0
 
     def check(self, ref: MediaRef) -> None:
@@ -35,7 +38,7 @@ class Quarantine:
             self._catch_up()
             if not self._listed:
                 return
-        found = self._listed.get(digest(ref))
+        found = self._listed.get((ref.kind, digest(ref)))
         if found is not None:
             reason, message = found
             where = "" if self.path is None else f" (listed in {self.path})"
@@ -46,7 +49,7 @@ class Quarantine:
         if error.reason in PASSING:
             return
         try:
-            key = digest(ref)
+            key = (ref.kind, digest(ref))
         except MediaError:
             return
         with self._lock:
@@ -57,7 +60,8 @@ class Quarantine:
             if self.path is None:
                 return
             line = {
-                "digest": key,
+                "digest": key[1],
+                "kind": ref.kind,
                 "path": name_of(ref),
                 "reason": error.reason,
                 "message": str(error),
@@ -90,6 +94,7 @@ class Quarantine:
                 self._read_bytes += len(line)
                 try:
                     row = json.loads(line)
-                    self._listed[row["digest"]] = (row["reason"], row.get("message", ""))
+                    key = (row["kind"], row["digest"])
+                    self._listed[key] = (row["reason"], row.get("message", ""))
                 except (ValueError, KeyError, TypeError):
                     continue
