@@ -61,7 +61,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MediaInfo:
-    """What became of one medium on its way into the prompt (sizes are (width, height) in pixels)."""
+    """What became of one medium on its way into the prompt; sizes are (width, height) in pixels."""
 
     kind: Literal["image", "video"]
     digest: str
@@ -84,6 +84,8 @@ class Prompt:
     token_ids: tuple[int, ...]
     vision: Any = field(default=None, repr=False)
     media: tuple[MediaInfo, ...] = ()
+    coord_space: str | None = None
+    """The space in which this model's family writes boxes; None where it is not known."""
 
 
 class StopReason(StrEnum):

@@ -53,7 +53,7 @@ def summarise(
     """The content of summary.json.
 
     `eval.before.<measure>`, `eval.after.<measure>`, `eval.diff_ci95` of the main measure; the same
-    under `eval.greedy` and `eval.best_of`; all paired differences under `eval.differences`.
+    under `eval.greedy` and `eval.best_of_<k>`; all paired differences under `eval.differences`.
     """
     summary: dict[str, Any] = {
         "finished": True,
@@ -74,10 +74,11 @@ def summarise(
     differences = compare(before, after)
     main = main_measures(before)
     evaluation = _section(before, after, differences, main[:1], rename={})
-    for label, names in (
-        ("greedy", [n for n in differences if n.endswith("_greedy")]),
-        ("best_of", [n for n in differences if "_best" in n]),
-    ):
+    best = [n for n in differences if "_best" in n]
+    sizes = {n.rsplit("_best", 1)[1] for n in best}
+    sections = [("greedy", [n for n in differences if n.endswith("_greedy")])]
+    sections += [(f"best_of_{k}", [n for n in best if n.endswith(f"_best{k}")]) for k in sizes]
+    for label, names in sections:
         renames = {n: n.rsplit("_", 1)[0] for n in names}
         evaluation[label] = _section(before, after, differences, names, rename=renames)
     evaluation["before"] |= {n: before.estimates[n].mean for n in differences}

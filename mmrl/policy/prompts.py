@@ -102,7 +102,11 @@ class Encoder:
             positions = self.reader.positions(core, torch.tensor(plan.token_ids), media)
         vision = Vision(media=tuple(media), positions=positions) if media else None
         return Prompt(
-            messages=plan.messages, token_ids=plan.token_ids, vision=vision, media=plan.media
+            messages=plan.messages,
+            token_ids=plan.token_ids,
+            vision=vision,
+            media=plan.media,
+            coord_space=self.family.coord_space,
         )
 
     def _laid_out(

@@ -34,7 +34,8 @@ class BoxIou:
     """Overlap of the answer's last box with the one reference box.
 
     The reference is in `sample.meta["coord_space"]`. The answer is in `answer_space`, else in
-    `sample.meta["answer_space"]`, else in the same space; it is converted with the sizes that the
+    `sample.meta["answer_space"]` (for questions that say which), else in the space of the model's
+    family, and where that is not known in the same space; it is converted with the sizes that the
     first picture of the prompt really had. `generalised` gives (GIoU + 1) / 2, which still tells
     near from far where boxes do not touch.
     """
@@ -110,7 +111,7 @@ def to_gold_space(
     box: Box, rollout: Rollout, sample: Sample, answer_space: CoordSpace | None, space: CoordSpace
 ) -> Box:
     """A box of the answer in the space of the reference."""
-    named = answer_space or sample.meta.get("answer_space")
+    named = answer_space or sample.meta.get("answer_space") or rollout.prompt.coord_space
     source = coord_space(named) if named is not None else space
     if source is space:
         return box

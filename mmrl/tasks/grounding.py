@@ -108,7 +108,12 @@ class BoxWorld:
             question=box_question(name),
             media=(MediaRef(kind="image", data=png_bytes(picture)),),
             target=box,
-            meta={"coord_space": CoordSpace.NORM_100.value, "name": name, "split": split},
+            meta={
+                "coord_space": CoordSpace.NORM_100.value,
+                "answer_space": CoordSpace.NORM_100.value,
+                "name": name,
+                "split": split,
+            },
         )
 
 

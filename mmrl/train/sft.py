@@ -11,13 +11,22 @@ from typing import Any
 
 import torch
 
-from mmrl.errors import MediaError, PolicyError
+from mmrl.errors import DataError, MediaError, PolicyError
 from mmrl.objective.reduction import token_mean
 from mmrl.roles import Source, Term
 from mmrl.tasks.base import TASKS
 from mmrl.train.collector import Batch
 from mmrl.train.ranks import Ranks
-from mmrl.types import Clock, Demonstration, Pack, PolicyOutput, Sample
+from mmrl.types import (
+    Clock,
+    Demonstration,
+    Pack,
+    PolicyOutput,
+    Prompt,
+    Rollout,
+    Sample,
+    StopReason,
+)
 
 
 def negative_log_likelihood(
@@ -76,11 +85,41 @@ def demonstrate(sample: Sample, models: Any) -> Demonstration:
     """The demonstration of a sample: `meta["completion"]` where a row has one, else the gold."""
     text = str(sample.meta.get("completion") or TASKS.get(sample.task).gold(sample))
     ids = (*models.policy.encode_text(text), models.policy.eos_ids[0])
+    prompt = models.encode(sample)
+    if "completion" not in sample.meta:
+        _check_gold(sample, prompt, text)
     return Demonstration(
         id=sample.id,
         sample=sample,
-        prompt=models.encode(sample),
+        prompt=prompt,
         text=text,
         token_ids=ids,
         trainable=(True,) * len(ids),
     )
+
+
+def _check_gold(sample: Sample, prompt: Prompt, text: str) -> None:
+    """A gold answer must be right as this model writes it: in its own coordinates, say."""
+    task = TASKS.get(sample.task)
+    rollout = Rollout(
+        prompt=prompt,
+        sampled_under=prompt,
+        segments=(),
+        text=text,
+        offsets=(),
+        parsed=task.parse(text),
+        stop=StopReason.EOS,
+        policy_step=0,
+    )
+    score = task.score(rollout, sample)
+    if score is None or score < 1.0 - 1e-6:
+        spaces = ""
+        if "coord_space" in sample.meta:
+            spaces = (
+                f" Its boxes are in {sample.meta['coord_space']} and this model writes "
+                f"{prompt.coord_space}: convert them, or say meta.answer_space."
+            )
+        raise DataError(
+            f'sample "{sample.id}": its gold answer would earn {score}, so it is no '
+            f"demonstration.{spaces}"
+        )

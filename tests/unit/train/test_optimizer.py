@@ -95,5 +95,5 @@ def test_state_survives_a_round_trip():
 
 def test_state_of_an_unknown_tensor_is_refused():
     optimizer = Optimizer(OneWeight(), OptimizerConfig())
-    with pytest.raises(PolicyError, match='"head.bias", not trained here'):
+    with pytest.raises(PolicyError, match=r'"head\.bias", not trained here'):
         optimizer.load_tensors({"head.bias|exp_avg": torch.zeros(1)})

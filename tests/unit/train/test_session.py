@@ -110,7 +110,7 @@ def test_the_summary_pairs_before_and_after(policy, tmp_path):
     assert summary["steps"] == 6
     assert summary["eval"]["before"]["right"] == pytest.approx(0.4375)
     assert summary["eval"]["diff_ci95"] == [0.0, 0.0]
-    assert summary["eval"]["best_of"]["before"]["right"] == 0.75
+    assert summary["eval"]["best_of_4"]["before"]["right"] == 0.75
     assert (tmp_path / "run" / "report.html").read_text().startswith("<!doctype html>")
 
 
