@@ -40,8 +40,6 @@ class Family:
     """Pictures keep their aspect inside a pixel budget (else the processor cuts them itself)."""
     frame_factor: int = 1
     """The number of frames of a clip is a multiple of this."""
-    video_slot: Kind = "video"
-    """Under which encoder output clips are merged."""
     clip_template: Callable[[], str] | None = None
     """The chat template that the plain processor takes for messages with clips, if not its own."""
     mrope: bool = False
@@ -129,7 +127,6 @@ FAMILIES: tuple[Family, ...] = (
         language=("model.language_model.", "lm_head."),
         placeholders=_processor_tokens,
         sized=False,
-        video_slot="image",
     ),
     Family(
         name="llava-onevision",
@@ -157,7 +154,6 @@ FAMILIES: tuple[Family, ...] = (
         placeholders=_processor_tokens,
         clip_template=_smolvlm_clip_template,
         sized=False,
-        video_slot="image",
     ),
 )
 

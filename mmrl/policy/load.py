@@ -122,6 +122,7 @@ def _finish(
     *,
     adapter: Path | None = None,
 ) -> VLMPolicy:
+    parts.without_dropout(model)
     if adapter is not None:
         import peft
 

@@ -78,7 +78,7 @@ def add_lora(model: nn.Module, family: Family, lora: Lora) -> Any:
 
 
 def without_dropout(model: nn.Module) -> None:
-    """Sets every dropout to 0: log-probs must be of the distribution that was sampled."""
+    """Sets a model's own dropouts to 0: log-probs must be of the distribution that was sampled."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0

@@ -146,10 +146,12 @@ def draw(scores_NV: torch.Tensor, uniform_N: torch.Tensor) -> torch.Tensor:
     """The id at quantile `uniform_N` (float64, in [0, 1)) of softmax(scores) in each row [N].
 
     Inverse of the cumulative distribution in id order, in float64: a row's draw depends on its
-    own scores and number alone, and an id of zero mass is never drawn.
+    own scores and number alone, and an id of zero mass is never drawn. The arithmetic runs where
+    `uniform_N` lies (MPS has no float64).
     """
-    cumulative = scores_NV.double().softmax(-1).cumsum(-1)
+    scores = scores_NV.to(uniform_N.device, torch.float64)
+    cumulative = scores.softmax(-1).cumsum(-1)
     total = cumulative[:, -1:]
     below = torch.nextafter(total, torch.zeros_like(total))
     at = torch.minimum(uniform_N.unsqueeze(-1) * total, below)
-    return torch.searchsorted(cumulative, at, right=True).squeeze(-1)
+    return torch.searchsorted(cumulative, at, right=True).squeeze(-1).to(scores_NV.device)

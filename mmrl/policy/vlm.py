@@ -82,7 +82,7 @@ class VLMPolicy:
         self.space = SamplingSpace(banned_ids=self.banned_ids)
         self._snapshot: dict[str, torch.Tensor] | None = None
         self._dummy: Medium | None = None
-        parts.without_dropout(model)
+        self._drops = any(isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules())
         model.eval()
 
     @property
@@ -192,7 +192,8 @@ class VLMPolicy:
         self._mode(train=torch.is_grad_enabled())
         for group in length_groups(lengths, self.tokens_per_batch):
             chosen = [filled[i] for i in group]
-            hidden = self._hidden([rows[r] for r in chosen])
+            names = [pack.sample_ids[r] for r in chosen] if pack.sample_ids else ()
+            hidden = self._hidden([rows[r] for r in chosen], names)
             at = [n for r in chosen for n in range(starts[r], ends[r])]
             place = torch.tensor(at, device=self.device)
             kept = [pack.kept_ids[n] for n in at] if len(pack.kept_ids) else ()
@@ -218,7 +219,9 @@ class VLMPolicy:
             logp=torch.cat(logp)[back], entropy=torch.cat(spread)[back] if entropy else None
         )
 
-    def _hidden(self, rows: Sequence[tuple[Prompt, Sequence[int]]]) -> torch.Tensor:
+    def _hidden(
+        self, rows: Sequence[tuple[Prompt, Sequence[int]]], names: Sequence[str]
+    ) -> torch.Tensor:
         """Hidden states [n, H] from which the rows' completion tokens are predicted, in order."""
         batch = assemble(
             [(prompt, ids[:-1]) for prompt, ids in rows],
@@ -231,7 +234,7 @@ class VLMPolicy:
             input_ids=batch.ids,
             attention_mask=batch.mask,
             position_ids=batch.positions,
-            mm_encoder_outputs=self.vision_outputs([prompt for prompt, _ in rows]),
+            mm_encoder_outputs=self.vision_outputs([prompt for prompt, _ in rows], names),
             use_cache=False,
         ).last_hidden_state
         b = [i for i, (_, ids) in enumerate(rows) for _ in ids]
@@ -241,10 +244,13 @@ class VLMPolicy:
             picked = picked + 0.0 * self._dummy_features().to(picked.dtype)
         return picked
 
-    def vision_outputs(self, prompts: Sequence[Prompt]) -> dict[str, Any] | None:
+    def vision_outputs(
+        self, prompts: Sequence[Prompt], names: Sequence[str] = ()
+    ) -> dict[str, Any] | None:
         """What the model's `mm_encoder_outputs` takes for rows of these prompts, in order.
 
-        Each distinct prompt goes through the tower once; its rows share the features.
+        Each distinct prompt goes through the tower once; its rows share the features. A medium
+        whose features are not as many as its placeholder tokens is an error that names it.
         """
         unique = {id(p): p for p in prompts if isinstance(p.vision, Vision)}
         media = [m for p in unique.values() for m in p.vision.media]
@@ -253,7 +259,21 @@ class VLMPolicy:
         reader = self.encoder.reader
         features = iter(reader.features(self.core, media))
         found = {key: [(m, next(features)) for m in p.vision.media] for key, p in unique.items()}
+        for row, prompt in enumerate(prompts):
+            for at, (medium, embedded) in enumerate(found.get(id(prompt), ())):
+                if len(embedded.flat) != medium.num_tokens:
+                    raise self._mismatch(prompt, at, len(embedded.flat), names[row : row + 1])
         return reader.encoder_outputs([f for p in prompts for f in found.get(id(p), ())])
+
+    def _mismatch(self, prompt: Prompt, at: int, features: int, name: Sequence[str]) -> PolicyError:
+        info = prompt.media[at]
+        return PolicyError(
+            f"{f'sample {name[0]}: ' if name else ''}{info.kind} {at} of the prompt has "
+            f"{prompt.vision.media[at].num_tokens} placeholder tokens and {features} features "
+            f"(original {info.original_size}, processed {info.processed_size} pixels"
+            f"{f', {len(info.seconds)} frames' if info.seconds else ''}); processor and model "
+            "settings of this checkpoint disagree (patch, merge or tile size)"
+        )
 
     def _dummy_features(self) -> torch.Tensor:
         """Sum of the features of a grey picture: runs tower, projector and deep levels."""
@@ -268,8 +288,9 @@ class VLMPolicy:
         return features.flat.sum() + sum((d.sum() for d in features.deep), start=torch.zeros(()))
 
     def _mode(self, *, train: bool) -> None:
-        """Training mode only where gradients are checkpointed (transformers asks for it)."""
-        wanted = train and bool(getattr(self.core, "is_gradient_checkpointing", False))
+        """Training mode only where gradients are checkpointed (transformers asks for it), or where
+        an adapter was given dropout on purpose."""
+        wanted = train and (self.core.is_gradient_checkpointing or self._drops)
         if self.model.training != wanted:
             self.model.train(wanted)
 

@@ -148,7 +148,7 @@ class _Decoding:
         for row, (_, seed) in zip(numbers, self.rows, strict=True):
             generator.manual_seed(seed)
             row.uniform_(generator=generator)
-        return numbers.to(self.device)
+        return numbers if self.device.type == "mps" else numbers.to(self.device)
 
     def prefill(self, prompts: Sequence[Prompt], group_size: int, max_tokens: int) -> None:
         """Runs each prompt once and hands its cache to its whole group.
@@ -239,7 +239,7 @@ class _Decoding:
         if self.mask is not None:
             self.mask = self.mask[index]
         if self.uniforms is not None:
-            self.uniforms = self.uniforms[index]
+            self.uniforms = self.uniforms[index.to(self.uniforms.device)]
         return tokens[index]
 
     def _forward(self, tokens: torch.Tensor) -> None:

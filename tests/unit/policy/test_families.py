@@ -98,7 +98,10 @@ def test_encode_equals_plain_processor(name, clips):
     policy = zoo.policy(name)
     for messages in messages_of(clips[name], budget_of(policy)):
         prompt = policy.encode(messages)
-        assert list(prompt.token_ids) == plain_inputs(policy, messages)["input_ids"][0].tolist()
+        plain = plain_inputs(policy, messages)
+        assert list(prompt.token_ids) == plain["input_ids"][0].tolist()
+        text = {"input_ids", "attention_mask", "mm_token_type_ids"}
+        assert set(plain) - text <= set(policy.family.vision_keys)
 
 
 @pytest.mark.parametrize("name", zoo.FAMILY_NAMES)

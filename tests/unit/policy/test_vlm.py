@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -247,6 +248,29 @@ def test_changed_file_between_plan_and_pixels_is_named(tmp_path):
     reader.count = lambda kind, tensors, alone: 999
     with pytest.raises(PolicyError, match=r"sample s1: .* gives 999 visual tokens and its plan"):
         policy.encode(prompt, name="s1")
+
+
+def test_features_that_do_not_fit_name_sample_and_sizes():
+    """A checkpoint whose processor merges other patches than its model."""
+    policy = zoo.policy("qwen2.5-vl")
+    prompt = policy.encode(zoo.user(zoo.picture(1, 60, 45), "what?"))
+    vision = prompt.vision
+    vision = replace(vision, media=(replace(vision.media[0], num_tokens=5),))
+    pack = make_pack([replace(prompt, vision=vision)], [(0, [40])], sample_ids=("row-9",))
+    said = r"sample row-9: image 0 .* has 5 placeholder tokens and 4 features \(original \(60, 45\)"
+    with pytest.raises(PolicyError, match=said):
+        policy(pack)
+
+
+def test_adapter_dropout_is_honoured_and_off_by_default():
+    policy = zoo.policy("qwen2.5-vl", lora=Lora(r=2, dropout=0.5))
+    nudge(policy, 0.5)
+    pack = small_pack(policy)
+    assert not torch.equal(policy(pack).logp, policy(pack).logp)
+    assert torch.equal(logp(policy, pack), logp(policy, pack))
+    plain = zoo.policy("qwen2.5-vl", lora=Lora(r=2), gradient_checkpointing=True)
+    nudge(plain, 0.5)
+    assert torch.equal(plain(pack).logp, plain(pack).logp)
 
 
 def test_folders_that_are_no_checkpoints(tmp_path):
