@@ -1,6 +1,7 @@
 """The list of media that are not decoded again, as JSON lines.
 
-A line holds digest, kind, path, reason, message, when. A plain file that a person may read and prune; appended to by every process of a run.
+A line holds digest, kind, path, reason, message, when. A plain file that a person may read and
+prune; appended to by every process of a run.
 """
 
 from __future__ import annotations
