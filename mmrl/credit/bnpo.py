@@ -38,7 +38,7 @@ class BetaNormalised:
     ) -> list[list[Advantage]]:
         rates = [self._rate(group) for group in scored]
         stats = moments(((p, 1.0) for p in rates if p is not None), reduce)
-        shape = beta_shape(stats.num, stats.mean, stats.variance)
+        shape = beta_shape(stats.mean, stats.variance)
         out: list[list[Advantage]] = []
         for group, rate in zip(scored, rates, strict=True):
             weight = 1.0 if rate is None else beta_weight(rate, shape)
@@ -59,9 +59,9 @@ class BetaNormalised:
         return min(1.0, max(0.0, (mean - self.low) / (self.high - self.low)))
 
 
-def beta_shape(num_groups: float, mean: float, variance: float) -> tuple[float, float] | None:
+def beta_shape(mean: float, variance: float) -> tuple[float, float] | None:
     """(α, β) of the weight's Beta distribution, or None where there is nothing to fit."""
-    if num_groups < 2 or variance < MIN_VARIANCE or not 0.0 < mean < 1.0:
+    if variance < MIN_VARIANCE or not 0.0 < mean < 1.0:
         return None
     size = mean * (1.0 - mean) / variance - 1.0
     return max(1.0, 1.0 + size * mean / 3.0), max(1.0, 1.0 + size * (1.0 - mean) / 3.0)

@@ -6,12 +6,14 @@ preset is written out in plain Python below, with no code of mmrl.
 """
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 from builders import CLOCK, a_group, a_pack, alone, counts_of, output
 
 from mmrl.methods.base import METHODS, method_spec
+from mmrl.methods.grpo import Normalize
 from mmrl.rewards.builtin import BOX_IOU, FORMAT
 from mmrl.roles import GateAction
 from mmrl.tasks.base import Task
@@ -138,6 +140,25 @@ def test_several_groups_tell_the_remaining_presets_apart():
         found[name] = tuple(round(a, 6) for row in credit(groups, alone, CLOCK) for a in row)
     assert len(set(found.values())) == 5
     assert found["reinforce_pp"][2] > 0.0  # right answers of a solved group still count there
+
+
+def test_each_normalize_is_its_own_rule():
+    groups = [a_group([1.0, 0.0, 0.0], [1, 2, 1]), a_group([1.0, 0.5, 1.0], [2, 2, 3])]
+    first = {}
+    for name in get_args(Normalize):
+        spec = method_spec({"name": "grpo", "group_size": 3, "normalize": name, "std_eps": 0.0})
+        first[name] = spec.build(TASK).credit(groups, alone, CLOCK)[0][0]
+    assert first["std"] == pytest.approx((2 / 3) / 0.5773503)
+    assert first["mean_only"] == pytest.approx(2 / 3)
+    assert first["none"] == 1.0
+    assert first["batch"] == pytest.approx((2 / 3) / 0.4915960)  # std of all six
+    assert first["leave_one_out"] == 1.0
+    # eleven tokens: rewards 1, 0, 0, 0, 1, 1, .5, .5, 1, 1, 1: mean 7/11, std 0.452267
+    assert first["tokens"] == pytest.approx((4 / 11) / 0.4522670, rel=1e-5)
+    # less the groups' means: 2/3, -1/3 x 3, 1/6 x 2, -1/3 x 2, 1/6 x 3: mean -1/66, std 0.337100
+    assert first["tokens_baseline"] == pytest.approx((2 / 3 + 1 / 66) / 0.3370999, rel=1e-5)
+    # group means 1/3 and 5/6: mean 7/12, variance 1/8, size 17/18, pdf(1/3; 1.1836, 1.1312) 1.052398
+    assert first["beta"] == pytest.approx((2 / 3) / 1.0523978)
 
 
 SETTINGS = {

@@ -102,14 +102,14 @@ def test_long_rollouts_weigh_more_in_token_whitening():
 def test_beta_weight_by_hand():
     # group means 0.25 and 0.75: mean 0.5, variance 0.125, size 0.25/0.125 - 1 = 1,
     # alpha = beta = 1 + 0.5/3 = 7/6; pdf(0.25; 7/6, 7/6) = 0.25^(1/6) 0.75^(1/6) / B(7/6, 7/6)
-    alpha, beta = beta_shape(2, 0.5, 0.125)
+    alpha, beta = beta_shape(0.5, 0.125)
     assert (alpha, beta) == (pytest.approx(7 / 6), pytest.approx(7 / 6))
     assert beta_weight(0.25, (7 / 6, 7 / 6)) == pytest.approx(0.955476, abs=1e-5)
 
 
-@pytest.mark.parametrize(("num", "mean", "variance"), [(1, 0.5, 0.0), (4, 0.5, 0.0), (4, 0.0, 0.0)])
-def test_beta_has_nothing_to_fit_without_variance(num, mean, variance):
-    assert beta_shape(num, mean, variance) is None
+@pytest.mark.parametrize(("mean", "variance"), [(0.5, 0.0), (0.0, 0.0), (1.0, 0.0), (1.0, 0.1)])
+def test_beta_has_nothing_to_fit_without_variance(mean, variance):
+    assert beta_shape(mean, variance) is None
     assert beta_weight(0.3, None) == 1.0
 
 
@@ -183,6 +183,8 @@ def test_gates_say_why():
     assert drop(a_group([0.5, 0.5])).reason == "score all equal"
     assert drop(a_group([None, 1.0])).reason == "unscorable"
     assert drop(a_group([0.0, 1.0])).action is GateAction.KEEP
+    unscorable = a_group([0.0, 0.0, None], score=[0.0, 0.0, 1.0])
+    assert drop(unscorable).reason == "score all 0"  # the third will not train
     assert drop(a_group([0.3])).action is GateAction.KEEP
 
 
