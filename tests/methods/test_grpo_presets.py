@@ -157,7 +157,7 @@ def test_each_normalize_is_its_own_rule():
     assert first["tokens"] == pytest.approx((4 / 11) / 0.4522670, rel=1e-5)
     # less the groups' means: 2/3, -1/3 x 3, 1/6 x 2, -1/3 x 2, 1/6 x 3: mean -1/66, std 0.337100
     assert first["tokens_baseline"] == pytest.approx((2 / 3 + 1 / 66) / 0.3370999, rel=1e-5)
-    # group means 1/3 and 5/6: mean 7/12, variance 1/8, size 17/18, pdf(1/3; 1.1836, 1.1312) 1.052398
+    # group means 1/3 and 5/6: mean 7/12, variance 1/8, size 17/18, pdf at 1/3 1.052398
     assert first["beta"] == pytest.approx((2 / 3) / 1.0523978)
 
 
