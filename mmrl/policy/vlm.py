@@ -8,19 +8,16 @@ tower runs once a prompt and micro-batch, with gradient.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from mmrl.errors import PolicyError, nearest
+from mmrl.errors import PolicyError
 from mmrl.media.store import MediaStore
-from mmrl.policy import parts
 from mmrl.policy.batch import assemble, length_groups, next_position
 from mmrl.policy.families import Family
 from mmrl.policy.gallery import Gallery, merged
@@ -30,10 +27,11 @@ from mmrl.policy.prompts import Encoder, OverBudget, PromptPlan
 from mmrl.policy.space import SamplingSpace
 from mmrl.policy.text import Decoder
 from mmrl.policy.vision import Medium, Vision
+from mmrl.policy.weights import Weights
 from mmrl.types import Pack, PolicyOutput, Prompt
 
 
-class VLMPolicy:
+class VLMPolicy(Weights):
     """A model with its processor. Built by `mmrl.policy.load`.
 
     `space` is the distribution that is sampled and scored; set its temperature and truncation
@@ -54,10 +52,8 @@ class VLMPolicy:
         always_run_vision: bool = False,
         tokens_per_batch: int = 32768,
     ) -> None:
-        self.model = model
-        self.processor = processor
+        super().__init__(model, processor, family)
         self.tokenizer = processor.tokenizer
-        self.family = family
         self.always_run_vision = always_run_vision
         self.tokens_per_batch = tokens_per_batch
         self.chunk_tokens = CHUNK_TOKENS
@@ -80,23 +76,9 @@ class VLMPolicy:
         self.eos_ids = _eos_ids(self.core, self.tokenizer)
         self.banned_ids = self._never_sampled()
         self.space = SamplingSpace(banned_ids=self.banned_ids)
-        self._snapshot: dict[str, torch.Tensor] | None = None
         self._dummy: Medium | None = None
         self._drops = any(isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules())
         model.eval()
-
-    @property
-    def core(self) -> Any:
-        """The transformers model itself, adapter layers included."""
-        return self.model.get_base_model() if self.is_adapted else self.model
-
-    @property
-    def is_adapted(self) -> bool:
-        return hasattr(self.model, "peft_config")
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.model.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -293,83 +275,6 @@ class VLMPolicy:
         wanted = train and (self.core.is_gradient_checkpointing or self._drops)
         if self.model.training != wanted:
             self.model.train(wanted)
-
-    # weights
-
-    def parameter_groups(
-        self, lr: float, rates: Mapping[str, float] | None = None
-    ) -> list[dict[str, Any]]:
-        """Optimizer groups; see `mmrl.policy.parts.parameter_groups`."""
-        return parts.parameter_groups(self.model, self.family, lr, rates or {})
-
-    def trainable(self) -> dict[str, nn.Parameter]:
-        """The tensors that train, by name."""
-        return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
-
-    def trainable_state(self) -> dict[str, torch.Tensor]:
-        """Copies of the tensors that train, on the CPU."""
-        return {n: p.detach().to("cpu", copy=True) for n, p in self.trainable().items()}
-
-    def load_trainable_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Puts such copies back; every tensor that trains must be there with its shape."""
-        mine = self.trainable()
-        for name in sorted({*mine} ^ {*state}):
-            which = "is not in the state" if name in mine else "is in the state but does not train"
-            raise PolicyError(
-                f"weights: {name} {which}; was it saved with other freeze or lora settings?"
-                + nearest(name, state if name in mine else mine)
-            )
-        with torch.no_grad():
-            for name, parameter in mine.items():
-                if parameter.shape != state[name].shape:
-                    raise PolicyError(
-                        f"weights: {name} has shape {tuple(parameter.shape)} here and "
-                        f"{tuple(state[name].shape)} in the state"
-                    )
-                parameter.copy_(state[name])
-
-    def keep_reference(self) -> None:
-        """Makes the present weights the reference (only tensors that train are copied)."""
-        self._snapshot = {n: p.detach().clone() for n, p in self.trainable().items()}
-
-    def reference_state(self) -> dict[str, torch.Tensor]:
-        """Copies of the kept reference weights on the CPU; empty when nothing is kept."""
-        return {n: p.to("cpu", copy=True) for n, p in (self._snapshot or {}).items()}
-
-    def load_reference_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Puts kept reference weights back; none forgets the reference."""
-        self._snapshot = {n: p.to(self.device) for n, p in state.items()} or None
-
-    @contextmanager
-    def reference(self) -> Iterator[None]:
-        """Inside, the policy is the reference: what `keep_reference` kept, else the model under
-        its adapter."""
-        if self._snapshot is None and not self.is_adapted:
-            raise PolicyError(
-                "there is no reference: call keep_reference() before the first update (a LoRA "
-                "policy needs none, its base model is the reference)"
-            )
-        if self._snapshot is None:
-            with self.model.disable_adapter():
-                yield
-            return
-        mine = self.trainable()
-        held = {n: p.data for n, p in mine.items()}
-        try:
-            for name, kept in self._snapshot.items():
-                mine[name].data = kept
-            yield
-        finally:
-            for name, data in held.items():
-                mine[name].data = data
-
-    def save(self, folder: str | Path) -> Path:
-        """Writes safetensors and processor: an adapter under LoRA, else a whole checkpoint."""
-        path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
-        self.model.save_pretrained(path)
-        self.processor.save_pretrained(path)
-        return path
 
     # ids
 
