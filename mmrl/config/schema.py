@@ -69,7 +69,7 @@ class MediaBudgetConfig(Section):
     """Exact number of frames; excludes fps."""
     min_frames: int | None = Field(default=None, ge=1)
     max_frames: int | None = Field(default=None, ge=1)
-    strategy: Literal["uniform", "fps", "shuffled", "scenes"] | None = None
+    strategy: Literal["uniform", "fps", "span-aware", "shuffled", "scenes"] | None = None
 
 
 class MediaConfig(Section):

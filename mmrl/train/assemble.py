@@ -287,8 +287,11 @@ class TaskMethods(Mapping[str, Sequence[Reward]]):
         return with_rewards(self._loaded, self._stage, self._index, TASKS.get(name))
 
 
-def load_models(loaded: LoadedRun) -> Doors:
-    """The policy, its sampler and the media store of a recipe."""
+def load_models(loaded: LoadedRun, *, quarantine: Path | None = None) -> Doors:
+    """The policy, its sampler and the media store of a recipe.
+
+    `quarantine` is the list of media that are not tried again.
+    """
     run = loaded.run
     policy, media = run.policy, run.media
     store = MediaStore(
@@ -297,6 +300,7 @@ def load_models(loaded: LoadedRun) -> Doors:
         memory_bytes=int(media.memory_gb * 2**30),
         workers=media.workers,
         timeout_s=media.timeout_s,
+        quarantine_path=quarantine,
     )
     lora = Lora(**policy.lora.model_dump()) if policy.lora else None
     model = load_policy(

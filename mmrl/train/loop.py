@@ -87,6 +87,7 @@ class Loop:
         self.models.forget()
         metrics = {
             **batch_metrics(batch),
+            **self.models.reward_figures(),
             **learned,
             "learning_rate": self.learner.optimizer.learning_rate(clock),
         }

@@ -77,6 +77,11 @@ class Doors:
         """Drops prompts (and their pixels) of the step that ended."""
         self._prompts.clear()
 
+    def reward_figures(self) -> dict[str, float]:
+        """Means of the further figures that users' rewards returned in this step."""
+        figures = {} if self.isolated is None else self.isolated.figures()
+        return {f"logged/{name}": value for name, value in figures.items()}
+
     def close(self) -> None:
         """Ends the worker processes of media and rewards."""
         for part in (self.media, self.isolated):

@@ -67,7 +67,7 @@ def train(
         return RunResult(folder=folder.path, summary=done)
     set_threads(run.train.threads)
     quiet_libraries()
-    models = load_models(loaded)
+    models = load_models(loaded, quarantine=folder.path / "quarantine.jsonl")
     observers = _observers(run, folder, ranks, console)
     session = Session(
         loaded,

@@ -4,6 +4,7 @@ Every broken file is refused with its reason and counted once; every odd one is 
 """
 
 import io
+import json
 import os
 import struct
 import wave
@@ -17,13 +18,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmrl.config.load import load_recipe
+from mmrl.data.registry import DATASETS
 from mmrl.errors import MediaError
 from mmrl.media.plan import MediaBudget
 from mmrl.media.store import MediaStore
 from mmrl.media.video import write_video
-from mmrl.types import MediaRef
+from mmrl.train.run import train
+from mmrl.types import MediaRef, Sample
 
 DATA = Path(__file__).parents[1] / "data" / "media"
+TINY = Path(__file__).parents[2] / "assets" / "tiny-vlm"
 BUDGET = MediaBudget(num_frames=12, min_pixels=784, max_pixels=12544)
 
 
@@ -318,3 +323,52 @@ def test_no_medium_of_the_corpus_ends_a_run_and_none_broken_is_seen(corpus, tmp_
     assert counts["killed"] == 0
     odd = sum(not case.reasons for case in corpus.cases)
     assert counts["decoded"] == odd
+
+
+def test_a_run_over_the_corpus_trains_on_the_readable_alone(corpus, tmp_path):
+    samples = [
+        Sample(
+            id=case.name,
+            task="number",
+            question="how many?",
+            target=1,
+            media=(
+                MediaRef(
+                    kind=case.media,
+                    path=corpus.folder / case.name,
+                    options={"min_pixels": 784, "max_pixels": 12544}
+                    | ({"num_frames": 12} if case.media == "video" else {}),
+                ),
+            ),
+        )
+        for case in corpus.cases
+    ]
+    DATASETS.add("media_corpus", lambda split: samples)
+    readable = {case.name for case in corpus.cases if not case.reasons}
+    run = load_recipe(
+        {
+            "name": "corpus",
+            "run_dir": str(tmp_path / "run"),
+            "policy": {"model": str(TINY)},
+            "method": {"name": "grpo", "group_size": 2},
+            "rollout": {"max_new_tokens": 2},
+            "data": [{"dataset": "media_corpus"}],
+            "train": {
+                "steps": 1,
+                "prompts_per_step": len(readable),
+                "max_draws": len(samples),
+                "threads": 1,
+            },
+            "media": {"workers": 2, "timeout_s": 20},
+            "log": {"console": "quiet"},
+        }
+    )
+    summary = train(run).summary
+    lines = (tmp_path / "run/rollouts/step-000000.jsonl").read_text().splitlines()
+    assert {json.loads(line)["sample"] for line in lines} == readable
+    assert set(summary["bad_samples"]) == {case.name for case in corpus.cases} - readable
+    step = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[0])
+    skipped = {k.removeprefix("skipped/"): v for k, v in step.items() if k.startswith("skipped/")}
+    assert sum(skipped.values()) == len(samples) - len(readable)
+    allowed = {reason for case in corpus.cases for reason in case.reasons}
+    assert set(skipped) <= allowed
