@@ -77,7 +77,7 @@ def box_iou(a: Box, b: Box) -> float:
 def box_giou(a: Box, b: Box) -> float:
     """Generalised IoU in [-1, 1] (arXiv 1902.09630); -1 where either box is improper."""
     iou, union, hull = _overlap(a, b)
-    return iou - (hull - union) / hull if hull > 0.0 else -1.0
+    return iou - max(0.0, hull - union) / hull if hull > 0.0 else -1.0
 
 
 def _overlap(a: Box, b: Box) -> tuple[float, float, float]:

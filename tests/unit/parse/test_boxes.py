@@ -97,6 +97,11 @@ def test_overlap_is_bounded_and_symmetric_for_any_floats(a, b):
     assert box_iou(a, b) == box_iou(b, a)
 
 
+def test_rounding_cannot_lift_giou_above_iou():
+    a, b = (0.0, 0.0, 1.0, 1.0), (0.0, 0.0, 1.0, 4503599627370498.0)  # hull - union rounds below 0
+    assert box_giou(a, b) <= box_iou(a, b)
+
+
 def test_conversion_by_hand():
     # 10 of 100 wide is a tenth; 50 of 200 high is a quarter
     box, sizes = (10.0, 50.0, 20.0, 100.0), ((100, 200), (28, 56))
