@@ -164,6 +164,8 @@ class Term:
     reduction: Reduction
     coefficient: float = 1.0
     advantages: str = "main"
+    weighted: bool = True
+    """Whether the token weights of the method (or of a demonstration) multiply this term."""
     needs: frozenset[str] = frozenset()
     """What the learner must provide: "old", "reference", "entropy"."""
 

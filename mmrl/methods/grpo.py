@@ -166,6 +166,7 @@ class Grpo(MethodSpec):
                     objective=Kl(self.kl),
                     reduction=reduction,
                     coefficient=self.beta,
+                    weighted=False,
                     needs=frozenset({"reference"}),
                 )
             )
@@ -176,6 +177,7 @@ class Grpo(MethodSpec):
                     objective=entropy_bonus,
                     reduction=reduction,
                     coefficient=self.entropy_coef,
+                    weighted=False,
                     needs=frozenset({"entropy"}),
                 )
             )

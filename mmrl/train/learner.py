@@ -121,7 +121,8 @@ class Learner:
         for term in self.terms:
             advantages = pack.advantages.get(term.advantages, torch.zeros_like(pack.mask))
             per_token, metrics = term.objective(out, pack, advantages, clock)
-            value = term.reduction(per_token * pack.weights, pack, counts)
+            weighted = per_token * pack.weights if term.weighted else per_token
+            value = term.reduction(weighted, pack, counts)
             share = term.coefficient * factors.get(term.name, 1.0)
             loss = loss + share * value
             totals[f"loss/{term.name}"] += float(value.detach())

@@ -7,15 +7,14 @@ sums over different parts.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from mmrl.errors import RewardError
+from mmrl.rewards.registry import check_value
 from mmrl.roles import Bonus, Combine, Reward
 from mmrl.tasks.base import TASKS, Task
-from mmrl.types import Clock, Group, Sample, ScoredGroup
+from mmrl.types import Clock, Group, ScoredGroup
 
 
 class Isolated(Protocol):
@@ -73,7 +72,7 @@ class Scorer:
                     failures[reward.name] = tuple(reasons)
             else:
                 parts[reward.name] = tuple(
-                    _checked(reward, group.sample, value) for value in _apply(reward, group, clock)
+                    check_value(reward, group.sample, v) for v in _apply(reward, group, clock)
                 )
         score = tuple(_task_score(task, group, g) for g in range(len(group)))
         scored = ScoredGroup(
@@ -114,18 +113,6 @@ def _apply(reward: Reward, group: Group, clock: Clock) -> list[float | None]:
         )
         for g, rollout in enumerate(group.rollouts)
     ]
-
-
-def _checked(reward: Reward, sample: Sample, value: float | None) -> float | None:
-    if value is None:
-        return None
-    low, high = reward.bounds
-    if not math.isfinite(value) or not low - 1e-9 <= value <= high + 1e-9:
-        raise RewardError(
-            f'reward "{reward.name}" gave {value} for sample "{sample.id}"; '
-            f"its declared bounds are [{low}, {high}]"
-        )
-    return float(value)
 
 
 def _task_score(task: Task, group: Group, g: int) -> float | None:

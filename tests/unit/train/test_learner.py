@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import torch
@@ -153,17 +154,23 @@ def test_token_weights_scale_the_loss():
     plain, weighted = Unigram(), Unigram()
     counts = count(rows(), Ranks().reduce)
     learner(plain).accumulate(rows(), counts, CLOCK)
-    doubled = [
-        Row(
-            **{
-                **{f: getattr(r, f) for f in r.__dataclass_fields__},
-                "weights": (2.0,) * len(r.mask),
-            }
-        )
-        for r in rows()
-    ]
+    doubled = [replace(r, weights=(2.0,) * len(r.mask)) for r in rows()]
     learner(weighted).accumulate(doubled, counts, CLOCK)
     assert torch.allclose(weighted.logits.grad, 2 * plain.logits.grad)
+
+
+def test_a_term_may_stand_outside_the_token_weights():
+    def ones(out, pack, advantages, clock):
+        return out.logp, {}
+
+    gradients = []
+    for weight in (1.0, 5.0):
+        policy = Unigram()
+        term = Term(name="kl", objective=ones, reduction=token_mean, weighted=False)
+        heavy = [replace(r, weights=(weight,) * len(r.mask)) for r in rows()]
+        learner(policy, terms=(term,)).accumulate(heavy, count(heavy, Ranks().reduce), CLOCK)
+        gradients.append(policy.logits.grad)
+    assert torch.equal(gradients[0], gradients[1])
 
 
 def test_a_loss_that_is_not_finite_names_the_samples():
