@@ -64,9 +64,9 @@ def write_report(folder: Path) -> Path:
         *_plots(steps, evals),
         "</div>",
         _groups(folder),
-        "<h2>Settings</h2><pre>",
+        "<h2>Settings</h2><details><summary>config.yaml</summary><pre>",
         html.escape((folder / "config.yaml").read_text()),
-        "</pre></html>",
+        "</pre></details></html>",
     ]
     path = folder / "report.html"
     aside = folder / ".report.part"

@@ -325,7 +325,7 @@ def test_no_medium_of_the_corpus_ends_a_run_and_none_broken_is_seen(corpus, tmp_
     assert counts["decoded"] == odd
 
 
-def test_a_run_over_the_corpus_trains_on_the_readable_alone(corpus, tmp_path):
+def test_a_run_over_the_corpus_trains_on_the_readable_alone(corpus, tmp_path, monkeypatch):
     samples = [
         Sample(
             id=case.name,
@@ -343,7 +343,7 @@ def test_a_run_over_the_corpus_trains_on_the_readable_alone(corpus, tmp_path):
         )
         for case in corpus.cases
     ]
-    DATASETS.add("media_corpus", lambda split: samples)
+    monkeypatch.setitem(DATASETS._parts, "media_corpus", lambda split: samples)
     readable = {case.name for case in corpus.cases if not case.reasons}
     run = load_recipe(
         {

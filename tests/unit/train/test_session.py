@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmrl.data.registry import register_dataset
+from mmrl.data.registry import DATASETS
 from mmrl.errors import ConfigError, MediaError, MethodError
 from mmrl.policy.scripted import Scripted
 from mmrl.rewards.builtin import FORMAT
 from mmrl.roles import Reward
-from mmrl.tasks.base import Task, register_task
+from mmrl.tasks.base import TASKS, Task
 from mmrl.train import run as run_module
 from mmrl.train.models import Doors
 from mmrl.types import Sample
@@ -22,19 +22,16 @@ def says_yes(rollout, sample, evidence=None, clock=None, /):
     return float((rollout.parsed.answer or "") == sample.target)
 
 
-register_task(
-    Task(
-        name="scripted",
-        template="{question}",
-        rewards=(Reward(name="right", fn=says_yes), FORMAT),
-        score=says_yes,
-        gold=lambda sample: f"<think>x</think><answer>{sample.target}</answer>",
-        score_name="right",
-    )
+SCRIPTED = Task(
+    name="scripted",
+    template="{question}",
+    rewards=(Reward(name="right", fn=says_yes), FORMAT),
+    score=says_yes,
+    gold=lambda sample: f"<think>x</think><answer>{sample.target}</answer>",
+    score_name="right",
 )
 
 
-@register_dataset("scripted_rows")
 def scripted_rows(split):
     return [
         Sample(id=f"{name}-{split}", task="scripted", question=name, target="yes")
@@ -76,6 +73,8 @@ def policy(monkeypatch):
         return Doors(made, made, loaded.run.rollout, seed=loaded.run.seed)
 
     monkeypatch.setattr(run_module, "load_models", load)
+    monkeypatch.setitem(TASKS._parts, "scripted", SCRIPTED)
+    monkeypatch.setitem(DATASETS._parts, "scripted_rows", scripted_rows)
     return made
 
 
