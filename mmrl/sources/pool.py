@@ -45,6 +45,13 @@ class Pool:
         """The next `n` rows, over the end of an epoch where needed."""
         return [self.dataset[self._next()] for _ in range(n)]
 
+    def peek(self, n: int, /) -> Sequence[Row]:
+        """The rows that `draw(n)` will give, so that their media can be read ahead."""
+        here = self.epoch, self.position, self._order
+        rows = self.draw(n)
+        self.epoch, self.position, self._order = here
+        return rows
+
     def observe(self, groups: Sequence[ScoredGroup], /) -> None:
         """A pool learns nothing from what was scored."""
 

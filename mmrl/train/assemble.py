@@ -27,7 +27,7 @@ from mmrl.roles import Balance, Reward, RolloutPlan, Source, Term
 from mmrl.rollout.environment import Episodes
 from mmrl.rollout.hf import HFSampler
 from mmrl.rollout.plan import GroupOf
-from mmrl.sources.pool import Endless
+from mmrl.sources.pool import Endless, Pool
 from mmrl.sources.weighted import Weighted
 from mmrl.tasks.base import TASKS, Task
 from mmrl.train.collector import Collector
@@ -219,7 +219,10 @@ def _source(loaded: LoadedRun, index: int) -> Source:
     entries = [_plain(e) for e in stage_data(run, stage)]
     seed = run.seed + 1000 * index
     if (stage.draw or run.train.draw) == "shuffle":
-        return Endless(open_mixture(entries, "train", seed).__getitem__)
+        if len(entries) > 1:
+            return Endless(open_mixture(entries, "train", seed).__getitem__)
+        view = open_data(entries[0], "train", seed)
+        return Endless(view.__getitem__) if view.size is None else Pool(Rows(view), seed=seed)
     view = open_data(entries[0], "train", seed)
     if len(entries) > 1 or view.size is None:
         raise loaded.located(

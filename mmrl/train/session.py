@@ -126,7 +126,7 @@ class Session:
             stage=config.name,
             stage_step=progress.stage_step,
             stage_steps=config.steps,
-            epoch=getattr(stage.source, "epoch", 0.0),
+            epoch=getattr(stage.source, "progress", 0.0),
         )
         start = time.perf_counter()
         report = stage.loop.step(clock)

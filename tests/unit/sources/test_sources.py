@@ -75,6 +75,15 @@ def test_a_state_of_other_data_is_refused():
         Weighted(rows(4)).load_state_dict(Weighted(rows(5)).state_dict())
 
 
+def test_peeking_changes_nothing_and_tells_the_truth():
+    for source in (Pool(rows(3), seed=2), Endless(row)):
+        source.draw(2)
+        before = source.state_dict()
+        ahead = ids(source.peek(5))  # over the end of the pool's epoch
+        assert source.state_dict() == before
+        assert ids(source.draw(5)) == ahead
+
+
 @pytest.mark.parametrize("make", [Pool, Weighted])
 def test_empty_data_are_refused(make):
     with pytest.raises(DataError, match="no rows"):
