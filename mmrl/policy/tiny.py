@@ -26,8 +26,8 @@ INIT_STD = 0.06
 
 ROPE_THETA = 10.0
 """Base of the rotary frequencies. M-RoPE gives columns the lowest sixteenths of them: with the
-usual 10,000 four columns would differ by 0.01 radian and the model takes a thousand steps to tell
-where it looks. Prompts here are short, so nothing needs the slow ones."""
+usual 10,000 four columns would differ by 0.01 radian. Prompts here are short and need no slow ones.
+"""
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 WORDS = (

@@ -33,9 +33,9 @@ SIDE = 112
 class Difficulty:
     """How hard a collage is to read."""
 
-    others: tuple[int, int] = (1, 3)
+    others: tuple[int, int] = (0, 0)
     """Fewest and most distractors of the wanted kind (other digits, other letters, …)."""
-    shapes: tuple[int, int] = (0, 1)
+    shapes: tuple[int, int] = (1, 2)
     """Fewest and most coloured shapes besides, for digits and letters."""
     side: tuple[int, int] = (20, 44)
     """Smallest and largest side of a thing, in pixels."""

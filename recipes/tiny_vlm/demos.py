@@ -1,6 +1,6 @@
 """Draws the demonstrations that the tiny VLM learns from, as finished batches.
 
-A batch is a function of (seed, step, steps) alone, so a resumed run sees the same data. Every batch
+A batch is a function of (seed, step) alone, so a resumed run sees the same data. Every batch
 holds pictures of one size only and rows padded on the right; nothing is read but the UCI digits.
 """
 
@@ -17,10 +17,8 @@ from mmrl.tasks import choice, grounding, temporal, text
 from mmrl.tasks.clips import Pace
 from mmrl.tasks.collage import EASY, Difficulty
 
-IMAGE_ROWS, CLIP_ROWS, PAIR_ROWS, TEXT_ROWS = 48, 12, 8, 8
+IMAGE_ROWS, CLIP_ROWS, PAIR_ROWS, TEXT_ROWS = 48, 6, 8, 8
 """Rows a step: one picture, one clip, and (every fourth step) two pictures and text alone."""
-FINE_FROM = 0.15
-"""Share of the run after which every answer token weighs the same."""
 CLIP_FRAMES = tuple(np.linspace(0, 39, 16).round().astype(int).tolist())
 """Frames of a 40-frame, 10 fps clip that are seen at 4 fps, as `qwen_vl_utils` picks them."""
 
@@ -36,23 +34,32 @@ class Demo:
 
 
 def jittered(rng: np.random.Generator, box: grounding.IntBox, share: float) -> grounding.IntBox:
-    """The box with each edge moved by a normal error of `share` of that side (labels of a hurried
-    annotator: they leave reinforcement learning something to sharpen)."""
+    """The box with each edge moved by a normal error of `share` of its side.
+
+    Labels of a hurried annotator: they leave reinforcement learning something to sharpen.
+    """
     w, h = box[2] - box[0], box[3] - box[1]
     moved = np.array(box) + rng.normal(0, share, 4) * np.array([w, h, w, h])
     x1, y1, x2, y2 = (int(v) for v in np.clip(np.rint(moved), 0, 99))
     return (x1, y1, max(x1 + 1, x2), max(y1 + 1, y2))
 
 
-def image_demo(
-    rng: np.random.Generator, index: int, seed: int, progress: float, jitter: float
-) -> Demo:
-    """One picture with a box or a choice question; harder as `progress` goes from 0 to 1."""
-    alone = max(0.0, min(1.0, (progress - 0.10) / 0.25))
-    hard = rng.random() < alone
-    difficulty = Difficulty() if hard else EASY
-    draw = rng.random()
-    if draw < 0.15:
+def jittered_span(rng: np.random.Generator, span: temporal.Span, share: float) -> temporal.Span:
+    """The span with both ends moved by a normal error of `share` of its length, in tenths."""
+    length = span[1] - span[0]
+    start, end = np.clip(np.array(span) + rng.normal(0, share, 2) * length, 0.0, 4.0)
+    start, end = round(float(start), 1), round(float(end), 1)
+    return start, max(round(start + 0.1, 1), end)
+
+
+def ramp(step: int, start: int, end: int) -> float:
+    """0 up to `start`, 1 from `end` on, straight between."""
+    return max(0.0, min(1.0, (step - start) / (end - start)))
+
+
+def image_demo(rng: np.random.Generator, index: int, seed: int, step: int, jitter: float) -> Demo:
+    """One picture with a choice or a box question; one thing alone at first, others later."""
+    if rng.random() < 0.3 - 0.15 * ramp(step, 400, 800):
         picture, question, answer, name = choice.draw_choice(index, "train", seed, difficulty=EASY)
         return Demo(
             pixels=picture[None],
@@ -60,7 +67,11 @@ def image_demo(
             question=question,
             completion=choice.choice_answer(name, answer),
         )
-    kind = "digit" if draw < 0.65 else "shape" if draw < 0.82 else "letter"
+    part = rng.random()
+    kind = "digit" if part < 0.74 else "shape" if part < 0.87 else "letter"
+    difficulty = EASY
+    if rng.random() < 0.9 * ramp(step, 150, 500):
+        difficulty = Difficulty(others=(1, 2)) if rng.random() < 0.15 else Difficulty()
     picture, name, box = grounding.draw_box_question(kind, index, "train", seed, difficulty)
     return Demo(
         pixels=picture[None],
@@ -70,9 +81,9 @@ def image_demo(
     )
 
 
-def clip_demo(rng: np.random.Generator, index: int, seed: int, progress: float) -> Demo:
+def clip_demo(rng: np.random.Generator, index: int, seed: int, step: int, jitter: float) -> Demo:
     """A clip with a digit to time; alone at first, among others later."""
-    hard = rng.random() < max(0.0, min(1.0, (progress - 0.25) / 0.25))
+    hard = rng.random() < ramp(step, 200, 1000)
     pace = Pace() if hard else Pace(others=(0, 0))
     clip, digit, span = temporal.draw_span_question(
         index, "train", seed, pace=pace, frames=CLIP_FRAMES
@@ -81,7 +92,7 @@ def clip_demo(rng: np.random.Generator, index: int, seed: int, progress: float) 
         pixels=clip,
         is_clip=True,
         question=temporal.span_question(digit),
-        completion=temporal.span_answer(span),
+        completion=temporal.span_answer(jittered_span(rng, span, jitter)),
     )
 
 
@@ -114,17 +125,16 @@ class Batches(torch.utils.data.Dataset):
 
     def __getitem__(self, step: int) -> list[dict[str, Any]]:
         rng = np.random.default_rng([self.seed, step])
-        progress = step / self.steps
         base = step * 1000
         images = [
-            image_demo(rng, base + i, self.seed, progress, self.jitter) for i in range(IMAGE_ROWS)
+            image_demo(rng, base + i, self.seed, step, self.jitter) for i in range(IMAGE_ROWS)
         ]
-        clips = [clip_demo(rng, base + i, self.seed, progress) for i in range(CLIP_ROWS)]
+        clips = [clip_demo(rng, base + i, self.seed, step, self.jitter) for i in range(CLIP_ROWS)]
         parts = [images, clips]
         if step % 4 == 0:
             parts.append([pair_demo(base + i, self.seed) for i in range(PAIR_ROWS)])
             parts.append([text_demo(base + i, self.seed) for i in range(TEXT_ROWS)])
-        return [self.encoder(part, progress) for part in parts]
+        return [self.encoder(part, step) for part in parts]
 
 
 class Encoder:
@@ -141,22 +151,24 @@ class Encoder:
         self.head = self._ids("<|im_start|>user\n")
         self.tail = self._ids("<|im_end|>\n<|im_start|>assistant\n")
 
-    def weights(self, answer: list[int], progress: float) -> np.ndarray:
-        """Loss weight of each answer token: early on, coarse places first and fine digits little.
+    def weights(self, answer: list[int], step: int) -> np.ndarray:
+        """Loss weight of each answer token: names and coarse places first, fine digits late.
 
-        A digit right behind a digit or a point is fine; the digits of the reasoning are coarse.
-        Predicting fine digits before the coarse ones is noise: with equal weights the model does
-        not learn to look for the first thousand steps.
+        A digit right behind a digit or a point is fine; the digits and the first word of the
+        reasoning are coarse. Predicting digits that nothing tells yet is noise.
         """
-        early = max(0.0, 1.0 - progress / FINE_FROM)
+        coarse = 5.0 - 3.0 * ramp(step, 600, 1100)
+        middle = 0.3 + 0.7 * ramp(step, 300, 700)
+        fine = 0.1 + 0.9 * ramp(step, 500, 1000)
         weight = np.ones(len(answer), np.float32)
         thinking = True
         for t, token in enumerate(answer):
             thinking = thinking and token != self.close
-            if token in self.digits and thinking:
-                weight[t] = 1.0 + 4.0 * early
-            elif token in self.digits and answer[t - 1] in self.digits | {self.point}:
-                weight[t] = 1.0 - 0.95 * early
+            if thinking and (token in self.digits or t == 1):
+                weight[t] = coarse
+            elif token in self.digits:
+                behind = answer[t - 1] in self.digits | {self.point}
+                weight[t] = fine if behind else middle
         return weight
 
     def _ids(self, words: str) -> list[int]:
@@ -184,7 +196,7 @@ class Encoder:
         places.append(np.tile(np.arange(len(rest)) + here, (3, 1)))
         return ids + rest, np.concatenate(places, axis=1)
 
-    def __call__(self, demos: list[Demo], progress: float = 1.0) -> dict[str, Any]:
+    def __call__(self, demos: list[Demo], step: int = 0) -> dict[str, Any]:
         rows = []
         for demo in demos:
             ids, places = self.prompt(demo)
@@ -200,7 +212,7 @@ class Encoder:
             end = len(prompt) + len(answer)
             ids[r, : len(prompt)], ids[r, len(prompt) : end] = prompt, answer
             labels[r, len(prompt) : end] = answer
-            weights[r, len(prompt) : end] = self.weights(answer, progress)
+            weights[r, len(prompt) : end] = self.weights(answer, step)
             positions[:, r, :end] = places
         return {
             "ids": torch.from_numpy(ids),

@@ -1,7 +1,8 @@
 """Trains the tiny VLM from scratch on drawn demonstrations: `python recipes/tiny_vlm/train.py`.
 
-The same command continues an interrupted run from its last state. Weights are written to
-`<out>/step-NNNNN` every `--save-every` steps and to `--to` at the end.
+First the vision tower alone (`warmup.py`), then the whole model on questions and answers
+(`demos.py`). The same command continues an interrupted run from its last state. Weights are written
+to `<out>/step-NNNNN` every `--save-every` steps and to `--to` at the end.
 """
 
 from __future__ import annotations
@@ -22,18 +23,22 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 from demos import Batches  # noqa: E402
 from fast import answer_loss  # noqa: E402
+from warmup import warm_up  # noqa: E402
 
 from mmrl.policy.tiny import save_tiny, tiny_model, tiny_processor  # noqa: E402
+
+WARMUP, STEPS = 1500, 2000
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "tiny_vlm")
     parser.add_argument("--to", type=Path, default=None, help="folder for the finished model")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--warmup-steps", type=int, default=WARMUP, help="vision tower alone")
+    parser.add_argument("--steps", type=int, default=STEPS, help="whole model")
     parser.add_argument("--lr", type=float, default=1e-3, help="peak of the one-cycle schedule")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jitter", type=float, default=0.03, help="label error, share of a side")
+    parser.add_argument("--jitter", type=float, default=0.08, help="label error, share of a side")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=int, default=250)
     return parser.parse_args()
@@ -83,6 +88,12 @@ def main() -> None:
     optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), fused=True)
     schedule = one_cycle(optimizer, args.lr, args.steps)
     state, start = args.out / "state.safetensors", 0
+    eyes = args.out / "warmup.safetensors"
+    if eyes.exists():
+        model.load_state_dict(load_file(eyes), strict=False)
+    else:
+        warm_up(model, processor.tokenizer, steps=args.warmup_steps, seed=args.seed)
+        save_file({n: p.detach() for n, p in model.named_parameters()}, eyes)
     if state.exists():
         start = load_state(state, model, optimizer)
         for _ in range(start):

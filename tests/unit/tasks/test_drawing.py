@@ -73,8 +73,9 @@ def test_png_keeps_the_pixels() -> None:
 def test_things_lie_inside_and_apart_and_one_alone_has_the_name(kind: str) -> None:
     name = {"digit": "7", "letter": "K", "shape": "ring"}[kind]
     rng = np.random.default_rng(3)
+    crowded = Difficulty(others=(1, 3))
     for _ in range(25):
-        picture, wanted, others = draw_collage(rng, "train", kind, name, Difficulty())
+        picture, wanted, others = draw_collage(rng, "train", kind, name, crowded)
         assert picture.shape == (112, 112, 3) and picture.dtype == np.uint8
         assert wanted.name == name and all(o.name != name for o in others)
         for box in (wanted.box, *(o.box for o in others)):
