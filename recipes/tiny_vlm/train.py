@@ -27,7 +27,8 @@ from warmup import warm_up  # noqa: E402
 
 from mmrl.policy.tiny import save_tiny, tiny_model, tiny_processor  # noqa: E402
 
-WARMUP, STEPS = 1500, 2000
+WARMUP, STEPS, STOP = 1500, 2000, 1000
+"""The run stops half way down its learning rate on purpose: the model looks, but is unsure."""
 
 
 def arguments() -> argparse.Namespace:
@@ -35,7 +36,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "tiny_vlm")
     parser.add_argument("--to", type=Path, default=None, help="folder for the finished model")
     parser.add_argument("--warmup-steps", type=int, default=WARMUP, help="vision tower alone")
-    parser.add_argument("--steps", type=int, default=STEPS, help="whole model")
+    parser.add_argument("--steps", type=int, default=STEPS, help="length of the schedule")
+    parser.add_argument("--stop", type=int, default=STOP, help="stop after this step")
     parser.add_argument("--lr", type=float, default=1e-3, help="peak of the one-cycle schedule")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jitter", type=float, default=0.08, help="label error, share of a side")
@@ -102,7 +104,7 @@ def main() -> None:
     loader = torch.utils.data.DataLoader(
         Batches(seed=args.seed, steps=args.steps, jitter=args.jitter),
         batch_size=None,
-        sampler=range(start, args.steps),
+        sampler=range(start, args.stop),
         num_workers=1,
         prefetch_factor=8,
         multiprocessing_context="fork",
@@ -124,19 +126,19 @@ def main() -> None:
         if done % 25 == 0:
             rate = (time.monotonic() - began) / (done - start)
             image, clip = (sum(x) / len(seen) for x in zip(*seen, strict=True))
-            eta = rate * (args.steps - done) / 60
+            eta = rate * (args.stop - done) / 60
             row = {"step": done, "image": image, "clip": clip, "norm": float(norm)}
             if len(losses) == 4:
                 row |= {"pair": losses[2], "text": losses[3]}
             log.write(json.dumps(row) + "\n")
             log.flush()
             print(
-                f"step {done}/{args.steps} image {image:.3f} clip {clip:.3f} "
+                f"step {done}/{args.stop} image {image:.3f} clip {clip:.3f} "
                 f"norm {norm:.2f} {rate:.2f} s/step ETA {eta:.1f} min",
                 flush=True,
             )
             seen.clear()
-        if done % args.save_every == 0 or done == args.steps:
+        if done % args.save_every == 0 or done == args.stop:
             save_state(state, model, optimizer, done)
             save_tiny(args.out / f"step-{done:05d}", model, processor)
     if args.to is not None:
