@@ -7,6 +7,7 @@ strokes, shapes are filled outlines: nothing is read from the network or from fo
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from types import MappingProxyType
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mmrl.errors import ConfigError, nearest
 
@@ -180,10 +182,13 @@ def free_spot(
 
 
 def png_bytes(picture: Picture) -> bytes:
-    """The RGB picture as PNG: the same pixels, the same bytes."""
-    done, data = cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    assert done, "OpenCV cannot encode PNG"
-    return data.tobytes()
+    """The RGB picture as PNG: the same pixels, the same bytes.
+
+    By Pillow: OpenCV's encoder fails ("bad parameters to zlib") once decord has been loaded.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "png", compress_level=3)
+    return buffer.getvalue()
 
 
 def number_text(value: float) -> str:

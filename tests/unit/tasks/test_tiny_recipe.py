@@ -124,7 +124,7 @@ def test_cells_belong_to_what_covers_most_of_them(parts: Any) -> None:
     seen = [warmup.NAMES[i] for i in names]
     # ring: 16 x 18 and 4 x 18 pixels of the first row, 16 x 12 and 4 x 12 of the second; of a
     # cell's 784, a tenth is 78.4
-    assert seen == ["7", "ring", "", "", "", "ring", "", ""] + [""] * 8
+    assert seen == ["7", "ring", ".", ".", ".", "ring", ".", "."] + ["."] * 8
     assert colours.tolist() == [-100, 1, -100, -100, -100, 1] + [-100] * 10
 
 
