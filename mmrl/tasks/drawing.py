@@ -1,8 +1,9 @@
 """Draws things as soft masks and pastes them on canvases; every drawing knows its tight box.
 
 Handwritten digits are the 1,797 UCI pictures of 8 x 8 that scikit-learn carries (E. Alpaydin and
-C. Kaynak, CC BY 4.0), cut into three disjoint ranges for the splits. Letters are OpenCV's Hershey
-strokes, shapes are filled outlines: nothing is read from the network or from font files.
+C. Kaynak, CC BY 4.0), cut into three disjoint ranges for the splits. Letters come
+from the fonts inside OpenCV (other releases of it draw them otherwise), shapes are filled outlines:
+nothing is read from the network or from font files.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def _letter(letter: str, font: int, thickness: int) -> Mask:
 
 
 def letter_mask(rng: np.random.Generator, letter: str, width: int, height: int) -> Mask:
-    """A letter in one of three stroke fonts, stretched to height x width."""
+    """A letter in one of three fonts, stretched to height x width."""
     fonts = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_DUPLEX)
     glyph = _letter(letter, fonts[rng.integers(3)], int(rng.integers(3, 7)))
     return np.clip(cv2.resize(glyph, (width, height), interpolation=cv2.INTER_AREA), 0, 1)

@@ -47,7 +47,7 @@ def arguments() -> argparse.Namespace:
 
 
 def one_cycle(optimizer: torch.optim.Optimizer, lr: float, steps: int) -> Any:
-    """Linear warm-up over 5 % of the steps, then a cosine down to a hundredth of the peak."""
+    """Linear warm-up over 5 % of the steps, then a cosine to a hundredth of the peak."""
     return torch.optim.lr_scheduler.OneCycleLR(
         optimizer, lr, total_steps=steps, pct_start=0.05, cycle_momentum=False, final_div_factor=4
     )
