@@ -1,4 +1,4 @@
-# make quickstart   install and train the shipped tiny model on digit collages (10 minutes, 2 cores)
+# make quickstart   install and train the shipped tiny model on digit collages (2 minutes, 2 cores)
 # make test         install and run the fast tests
 # make slow | lint | bench
 #
