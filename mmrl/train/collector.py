@@ -95,10 +95,7 @@ class Collector:
 
     def look_ahead(self) -> None:
         """Lets media of the next step be read while this one trains."""
-        peek = getattr(self.source, "peek", None)
-        if peek is not None:
-            mine = peek(self.size)[self.ranks.index :: self.ranks.size]
-            self.models.prefetch([s for s in mine if isinstance(s, Sample)])
+        prefetch_next(self.source, self.size, self.models, self.ranks)
 
     def _round(
         self, draws: Sequence[tuple[str, Sample]], clock: Clock
@@ -129,6 +126,14 @@ class Collector:
         for reason, number in self.ranks.gather(list(bad.items())):
             total[reason] += number
         return gathered, total
+
+
+def prefetch_next(source: Source, size: int, models: Any, ranks: Ranks) -> None:
+    """Starts reading the media of this rank's share of the next draw, where it can be foretold."""
+    peek = getattr(source, "peek", None)
+    if peek is not None:
+        mine = peek(size)[ranks.index :: ranks.size]
+        models.prefetch([s for s in mine if isinstance(s, Sample)])
 
 
 def _with_evidence(

@@ -15,7 +15,7 @@ from mmrl.errors import DataError, MediaError, PolicyError
 from mmrl.objective.reduction import token_mean
 from mmrl.roles import Source, Term
 from mmrl.tasks.base import TASKS
-from mmrl.train.collector import Batch
+from mmrl.train.collector import Batch, prefetch_next
 from mmrl.train.ranks import Ranks
 from mmrl.types import (
     Clock,
@@ -75,10 +75,7 @@ class DemonstrationCollector:
 
     def look_ahead(self) -> None:
         """Lets media of the next step be read while this one trains."""
-        peek = getattr(self.source, "peek", None)
-        if peek is not None:
-            mine = peek(self.size)[self.ranks.index :: self.ranks.size]
-            self.models.prefetch([s for s in mine if isinstance(s, Sample)])
+        prefetch_next(self.source, self.size, self.models, self.ranks)
 
 
 def demonstrate(sample: Sample, models: Any) -> Demonstration:
