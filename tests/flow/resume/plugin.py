@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from mmrl.eval import run as eval_run
 from mmrl.methods.base import Method, register_method
 from mmrl.methods.grpo import Grpo
 from mmrl.policy.companions import Ema
+from mmrl.roles import Decision, GateAction
 from mmrl.tasks.base import Task
 from mmrl.train import checkpoint, collector, loop, session
 from mmrl.train.observers import files
+from mmrl.types import ScoredGroup
 
 _seen: Counter[str] = Counter()
 _wanted, _, _number = os.environ.get("MMRL_TEST_KILL", "").partition(":")
@@ -30,16 +33,22 @@ def moment(name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def without_the_first(scored: ScoredGroup) -> Decision:
+    """Drops the first draw of every step, so that every step has to refill."""
+    if scored.group.draw_id.endswith(".0"):
+        return Decision(action=GateAction.DROP, reason="first")
+    return Decision()
+
+
 @register_method
 class WithEma(Grpo):
-    """GRPO with an exponential mean of the weights beside it."""
+    """GRPO with an exponential mean of the weights beside it, and a refill in every step."""
 
     name: str = "resume_probe"
 
     def build(self, task: Task) -> Method:
-        from dataclasses import replace
-
-        return replace(super().build(task), companions=(Ema(decay=0.9),))
+        built = super().build(task)
+        return replace(built, companions=(Ema(decay=0.9),), gate=without_the_first)
 
 
 def _before(owner, name: str, what: str) -> None:
