@@ -29,7 +29,7 @@ def _recipe(args: argparse.Namespace) -> int:
     loaded = load_recipe(args.target, args.overrides)
 
     from mmrl.train.assemble import check_recipe
-    from mmrl.train.run import as_entry, import_plugins
+    from mmrl.train.run import import_plugins
 
     import_plugins(loaded)
     check_recipe(loaded)
@@ -38,7 +38,7 @@ def _recipe(args: argparse.Namespace) -> int:
     failed = 0
     for key, entry in _entries(loaded):
         print(f"{key} ({entry.task or entry.cfg or entry.dataset}, split {entry.split})")
-        failed += _check_rows(as_entry(entry), args, planner, loaded.run.seed)
+        failed += _check_rows(entry.given(), args, planner, loaded.run.seed)
     return _verdict(failed)
 
 
@@ -84,13 +84,9 @@ def prompt_planner(loaded: LoadedRun) -> Any:
         processor,
         max_prompt_tokens=policy.max_prompt_tokens,
         over_budget=policy.over_budget,
-        image_budget=_given(loaded.run.media.image),
-        video_budget=_given(loaded.run.media.video),
+        image_budget=loaded.run.media.image.given(),
+        video_budget=loaded.run.media.video.given(),
     )
-
-
-def _given(budget: Any) -> dict[str, Any]:
-    return {k: v for k, v in budget.model_dump().items() if v is not None}
 
 
 def _entries(loaded: LoadedRun) -> list[tuple[str, DataEntry]]:

@@ -16,6 +16,10 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    def given(self) -> dict[str, Any]:
+        """The settings that are not None."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
 
 class LoraConfig(Section):
     """Low-rank adapters on the language model (PEFT)."""

@@ -216,7 +216,7 @@ def _source(loaded: LoadedRun, index: int) -> Source:
     """What the stage draws from; seeded by the run and the stage's place in it."""
     run = loaded.run
     stage = stages_of(run)[index]
-    entries = [_plain(e) for e in stage_data(run, stage)]
+    entries = [e.given() for e in stage_data(run, stage)]
     seed = run.seed + 1000 * index
     if (stage.draw or run.train.draw) == "shuffle":
         if len(entries) > 1:
@@ -236,7 +236,7 @@ def _source(loaded: LoadedRun, index: int) -> Source:
 def _first_task(loaded: LoadedRun, stage: StageConfig) -> str:
     """The task of the stage's first sample; all tasks of a mixture share the method's parts."""
     entry = stage_data(loaded.run, stage)[0]
-    return entry.task or open_data(_plain(entry), "train", loaded.run.seed)[0].task
+    return entry.task or open_data(entry.given(), "train", loaded.run.seed)[0].task
 
 
 @dataclass(frozen=True)
@@ -318,8 +318,8 @@ def load_models(loaded: LoadedRun, *, quarantine: Path | None = None) -> Doors:
         max_prompt_tokens=policy.max_prompt_tokens,
         over_budget=policy.over_budget,
         always_run_vision=policy.always_run_vision,
-        image_budget=_given(media.image),
-        video_budget=_given(media.video),
+        image_budget=media.image.given(),
+        video_budget=media.video.given(),
         store=store,
     )
     model.set_sampling(
@@ -333,14 +333,6 @@ def load_models(loaded: LoadedRun, *, quarantine: Path | None = None) -> Doors:
         media=store,
         isolated=reward_pool(run),
     )
-
-
-def _given(budget: Any) -> dict[str, Any]:
-    return {k: v for k, v in budget.model_dump().items() if v is not None}
-
-
-def _plain(entry: DataEntry) -> dict[str, Any]:
-    return _given(entry)
 
 
 def _tasks_named(entries: Sequence[DataEntry]) -> list[str]:
@@ -363,7 +355,7 @@ def _check_entries(
             known = [str(p) for p in Path(entry.cfg).parent.glob("*.yaml")]
             raise loaded.located(f"{key}.cfg", f'no file "{entry.cfg}".{nearest(entry.cfg, known)}')
         try:
-            open_data(_plain(entry), split, loaded.run.seed)
+            open_data(entry.given(), split, loaded.run.seed)
         except ConfigError as error:
             named = [o for o in entry.options if f'option "{o}"' in str(error)]
             inner = f"{key}.options.{named[0]}" if named else key
@@ -372,7 +364,7 @@ def _check_entries(
 
 def _check_budgets(run: Run) -> None:
     for budget in (run.media.image, run.media.video):
-        MediaBudget().override(_given(budget))
+        MediaBudget().override(budget.given())
 
 
 def _method_key(loaded: LoadedRun, stage: StageConfig, message: str) -> str:

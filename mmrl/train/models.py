@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,7 +16,7 @@ from mmrl.types import Prompt, Rollout, Sample
 class Doors:
     """The policy, its sampler, and the way from a sample to its prompt.
 
-    `bad` counts samples that could not become prompts, by reason.
+    `bad_samples` names samples that could not become prompts, with the reason.
     """
 
     def __init__(
@@ -39,7 +38,6 @@ class Doors:
             top_p=rollout.top_p,
             stop=rollout.stop,
         )
-        self.bad: Counter[str] = Counter()
         self.bad_samples: dict[str, str] = {}
         self._prompts: dict[int, tuple[Sample, Prompt]] = {}
 
@@ -89,8 +87,7 @@ class Doors:
                 part.close()
 
     def report_bad(self, sample: Sample, error: Exception) -> None:
-        """Counts a sample that was left out, with its reason."""
-        self.bad[getattr(error, "reason", "prompt")] += 1
+        """Keeps the reason of a sample that was left out."""
         self.bad_samples.setdefault(sample.id, str(error))
 
     def sample(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmrl.config.load import LoadedRun, Overrides, load_recipe
-from mmrl.config.schema import DataEntry, EvalConfig, Run
+from mmrl.config.schema import EvalConfig, Run
 from mmrl.data.predictions import write_predictions
 from mmrl.data.registry import open_data
 from mmrl.errors import ConfigError
@@ -19,6 +19,7 @@ from mmrl.eval.report import write_report
 from mmrl.eval.run import Evaluation, evaluate_samples
 from mmrl.eval.summary import summarise
 from mmrl.media.store import MediaStore
+from mmrl.rewards.functions import module_of_file
 from mmrl.train.assemble import check_recipe, load_models, stages_of
 from mmrl.train.folder import RunFolder
 from mmrl.train.observers.base import Observer
@@ -157,15 +158,11 @@ def eval_samples(config: EvalConfig, seed: int) -> list[Sample]:
     """The held-out samples of a recipe: the first `limit` of every entry."""
     samples: list[Sample] = []
     for entry in config.data:
-        view = open_data(as_entry(entry), "test", seed)
+        view = open_data(entry.given(), "test", seed)
         number = min(config.limit, entry.limit or config.limit)
         size = number if view.size is None else min(number, view.size)
         samples.extend(view[i] for i in range(size))
     return samples
-
-
-def as_entry(entry: DataEntry) -> dict[str, Any]:
-    return {k: v for k, v in entry.model_dump().items() if v is not None}
 
 
 def import_plugins(loaded: LoadedRun) -> None:
@@ -182,23 +179,7 @@ def import_plugins(loaded: LoadedRun) -> None:
             path = loaded.path.parent / name
         if not path.exists():
             raise loaded.located(key, f'no file "{name}" here or beside the recipe')
-        import_file(path)
-
-
-def import_file(path: Path) -> Any:
-    """The module of a Python file, imported once under a name made from its path."""
-    import sys
-
-    name = f"mmrl_plugin_{path.stem}_{abs(hash(str(path.resolve()))):x}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+        module_of_file(path)
 
 
 def quiet_libraries() -> None:
