@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -48,6 +48,11 @@ class Task:
     """What evaluation calls `score` ("iou", "accuracy", …)."""
     world: World | None = None
     world_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    levels: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=lambda: MappingProxyType({"default": MappingProxyType({})})
+    )
+    """Named settings of the world, easy first: the options of each. Tests, `mmrl show TASK --to`
+    and `mmrl bench worlds` go through all of them."""
 
     def messages(self, sample: Sample) -> tuple[Mapping[str, Any], ...]:
         """The chat messages of a sample: its media in order, then the filled template."""
@@ -55,6 +60,15 @@ class Task:
         text = self.template.replace("{question}", sample.question)
         content.append({"type": "text", "text": text})
         return ({"role": "user", "content": tuple(content)},)
+
+
+def levels_of(
+    option: str, names: Iterable[str], *, listed: bool = False
+) -> Mapping[str, Mapping[str, Any]]:
+    """`Task.levels` of a world that has an option for its level (`listed`: it takes several)."""
+    return MappingProxyType(
+        {name: MappingProxyType({option: (name,) if listed else name}) for name in names}
+    )
 
 
 TASKS: Registry[Task] = Registry(

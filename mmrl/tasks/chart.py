@@ -20,8 +20,8 @@ from mmrl.rewards.charts import (
     gold_answers,
     right_way,
 )
-from mmrl.tasks.base import Task, register_task
-from mmrl.tasks.chart_world import ChartWorld
+from mmrl.tasks.base import Task, levels_of, register_task
+from mmrl.tasks.chart_world import LEVELS, ChartWorld
 from mmrl.tasks.drawing import number_text
 from mmrl.types import Rollout, Sample
 
@@ -118,6 +118,7 @@ def _chart_task(name: str, template: str, gold: Callable[[Sample], str], brief: 
             "data": chart_data_reward,
         },
         world=ChartWorld(task=name, brief=brief),
+        levels=levels_of("level", LEVELS),
     )
 
 

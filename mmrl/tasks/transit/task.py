@@ -13,7 +13,7 @@ from mmrl.parse.routes import Leg, Route, compact_text, parse_map_answer, route_
 from mmrl.rewards.builtin import MAP_RIGHT, ROUTE_DETAIL, ROUTE_VIA
 from mmrl.rewards.routes import gold_plan, map_right_reward
 from mmrl.roles import Reward
-from mmrl.tasks.base import SMALL_FORMAT, Task, register_task
+from mmrl.tasks.base import SMALL_FORMAT, Task, levels_of, register_task
 from mmrl.tasks.drawing import generator, png_bytes
 from mmrl.tasks.transit.octilinear import LEVELS, draw_map
 from mmrl.tasks.transit.questions import KINDS, Ask
@@ -128,6 +128,7 @@ TRANSIT = register_task(
         score_name="right",
         gold=gold_map_answer,
         world=transit_world,
+        levels=levels_of("difficulty", LEVELS, listed=True),
     )
 )
 REASONMAP = register_task(
