@@ -1,4 +1,7 @@
-"""What must hold for every registered reward, on gold, empty, malformed and hostile completions."""
+"""Rewards whose target is a plain value, over all such values: gold, wrong, hostile, improper.
+
+`test_reward_properties.py` holds every registered reward to the rules, over its tasks' samples.
+"""
 
 import math
 
@@ -54,8 +57,6 @@ CASES = {
     "route_detail": (ROUTE, str, lambda t: "red: A > F"),
     "route_via": (ROUTE, LISTED.get, lambda t: t),
 }
-WITHOUT_TAGS = {"chart_answer", "chart_decision", "chart_data", "chart_format"}
-"""Answered in a box: the same properties are checked in test_charts.py."""
 HOSTILE = st.lists(
     st.sampled_from(
         [
@@ -66,8 +67,7 @@ HOSTILE = st.lists(
     ),
     max_size=14,
 ).map("".join)  # fmt: skip
-BUILT_IN = [n for n in REWARDS.names() if REWARDS.get(n).fn.__module__.startswith("mmrl.")]
-AT_MOST = settings(max_examples=200, deadline=None)
+AT_MOST = settings(max_examples=200, deadline=None, derandomize=True, database=None)
 
 
 def sample_for(target):
@@ -81,10 +81,6 @@ def value(name, target, text):
 
 def formed(answer):
     return f"<think>so</think><answer>{answer}</answer>"
-
-
-def test_every_built_in_reward_is_here():
-    assert set(BUILT_IN) == set(CASES) | WITHOUT_TAGS
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

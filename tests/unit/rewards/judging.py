@@ -1,0 +1,186 @@
+"""How samples of every registered reward are made: by the tasks that use it.
+
+A new reward needs nothing here where a task with a world uses it. Otherwise a test fails that
+names the table to add to: `ALSO` (tasks that it judges without being among their rewards), `MORE`
+(options of a world that make it apply), `ROWS` (samples of a task without a world), `FORMS` (the
+marks around an answer), `EVIDENCE` (what probes give).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from builders import CLOCK
+from hypothesis import strategies as st
+from PIL import Image
+
+from mmrl.parse.boxed import parse_boxed
+from mmrl.parse.completion import parse_completion
+from mmrl.parse.routes import parse_map_answer
+from mmrl.rewards.builtin import REWARDS
+from mmrl.rewards.registry import check_value
+from mmrl.roles import Reward
+from mmrl.tasks.base import TASKS, Task
+from mmrl.types import MediaInfo, Prompt, Rollout, Sample, Segment, StopReason
+
+PER_LEVEL = 4
+SIZE = (640, 480)
+
+MORE: Mapping[str, tuple[Mapping[str, Any], ...]] = {
+    "transit": (
+        {"template": "long_list", "questions": ("planning",)},
+        {"template": "long_count", "questions": ("planning",)},
+    ),
+}
+"""Options of a world, beside its levels, that are looked at as well."""
+
+ALSO: Mapping[str, tuple[str, ...]] = {
+    "box_giou": ("digit_box", "shape_box", "grounding"),
+    "boxes_iou": ("digit_box", "letter_box", "grounding"),
+}
+"""Rewards for recipes to choose -> the tasks, not using them themselves, that they can judge."""
+
+_MAP = {"red": ["A", "B", "C", "D"], "blue": ["C", "E", "F"]}
+_LEG = {"route_name": "red", "departure_stop": "A", "arrival_stop": "D", "via_stops": ["B", "C"]}
+
+ROWS: Mapping[str, tuple[tuple[Any, Mapping[str, Any]], ...]] = {
+    "grounding": (
+        ((12.5, 3, 200.25, 90), {"coord_space": "abs_original"}),
+        ([0.1, 0.2, 0.3, 0.45], {"coord_space": "norm_1"}),
+        ([100, 20, 300, 450], {"coord_space": "norm_1000"}),
+    ),
+    "temporal": (([0.123456789, 61.5], {}), ([3, 4], {})),
+    "choice": (("C", {}), ("A", {"name": "cat"})),
+    "number": ((-1234.5678901, {}), (0, {}), ("12", {})),
+    "text": ((["Blue Whale", "whale"], {}), ("dog", {})),
+    "reasonmap": (
+        ([_LEG], {"lines": _MAP, "template": "short"}),
+        ([_LEG], {"lines": _MAP, "template": "long_list"}),
+        ("yes", {"lines": _MAP}),
+        (3, {"lines": _MAP}),
+    ),
+}
+"""Task without a world -> (target, meta) of its samples."""
+
+
+class Form(NamedTuple):
+    """What stands around an answer, and whether other text may stand before the whole."""
+
+    open: str
+    close: str
+    prefix: bool
+    one_of_each: str
+    """A well-formed completion around `{}`."""
+
+
+_TAGS = Form("<answer>", "</answer>", True, "<think>so</think><answer>{}</answer>")
+FORMS: Mapping[Callable[..., Any], Form] = {
+    parse_completion: _TAGS,
+    parse_map_answer: _TAGS,
+    parse_boxed: Form("\\boxed{", "}", False, "<DIRECT> \\boxed{{{}}}"),
+}
+"""Parser of a task -> the marks around an answer."""
+
+EVIDENCE: Mapping[type, Callable[[Sample], st.SearchStrategy[Any]]] = {}
+"""Evidence that a reward needs -> any of it, for a sample."""
+
+WHOLE_TEXT: Mapping[str, str] = {
+    "format": "judges the marks, not what is inside",
+    "chart_decision": "the way is named by the first word; half for the way alone (eq. 3)",
+    "chart_data": "reads the program, which stands before the answer",
+    "chart_format": "judges the marks, not what is inside",
+}
+"""Rewards that read more of a completion than its answer, and why."""
+
+WITHOUT_GOLD: Mapping[str, str] = {
+    "format": "judges the marks, not what is inside",
+    "chart_format": "judges the marks, not what is inside",
+}
+"""Rewards that read no reference answer, and why."""
+
+
+class Case(NamedTuple):
+    """One sample with what judges it."""
+
+    task: Task
+    reward: Reward
+    sample: Sample
+    gold: str
+
+    def value(self, text: str, evidence: Mapping[type, Any] | None = None) -> float | None:
+        rollout = said(text, self.task, self.sample)
+        got = self.reward.fn(rollout, self.sample, evidence or {}, CLOCK)
+        return check_value(self.reward, self.sample, got)
+
+
+def names() -> list[str]:
+    """The rewards that come with mmrl."""
+    return [n for n in REWARDS.names() if REWARDS.get(n).fn.__module__.startswith("mmrl.")]
+
+
+@cache
+def samples_of(name: str) -> tuple[Sample, ...]:
+    """Samples of a task: of each level of its world, or its rows."""
+    task = TASKS.get(name)
+    if task.world is None:
+        return tuple(
+            Sample(id=f"row{i}", task=name, question="?", target=target, meta=meta)
+            for i, (target, meta) in enumerate(ROWS.get(name, ()))
+        )
+    drawn = []
+    for options in (*task.levels.values(), *MORE.get(name, ())):
+        given = {**task.world_options, **options}
+        drawn += [task.world(i, split="val", seed=7, **given) for i in range(PER_LEVEL)]
+    return tuple(drawn)
+
+
+@cache
+def cases_of(reward: str) -> tuple[Case, ...]:
+    """Every sample of every task that uses the reward, tasks in turn, so that all are met early."""
+    rows: list[list[Case]] = []
+    for name in TASKS:
+        task = TASKS.get(name)
+        parts = [part for part in task.rewards if part.name == reward]
+        if not parts and name in ALSO.get(reward, ()):
+            parts = [REWARDS.get(reward)]
+        rows += [[Case(task, part, s, task.gold(s)) for s in samples_of(name)] for part in parts]
+    longest = max(map(len, rows), default=0)
+    return tuple(row[i] for i in range(longest) for row in rows if i < len(row))
+
+
+def said(text: str, task: Task, sample: Sample) -> Rollout:
+    """A rollout of that text under the sample's pictures."""
+    prompt = Prompt(messages=(), token_ids=(), media=_media(sample))
+    return Rollout(
+        prompt=prompt,
+        sampled_under=prompt,
+        segments=(Segment(token_ids=(), sampled=True, logps=(), trainable=()),),
+        text=text,
+        offsets=(),
+        parsed=task.parse(text),
+        stop=StopReason.EOS,
+        policy_step=0,
+    )
+
+
+def evidence_of(case: Case) -> st.SearchStrategy[dict[type, Any]]:
+    """Any evidence that the reward asks for."""
+    return st.fixed_dictionaries({need: EVIDENCE[need](case.sample) for need in case.reward.needs})
+
+
+@cache
+def _sizes(data: bytes) -> tuple[int, int]:
+    size: tuple[int, int] = Image.open(io.BytesIO(data)).size
+    return size
+
+
+def _media(sample: Sample) -> tuple[MediaInfo, ...]:
+    sizes = [_sizes(m.data) if m.kind == "image" and m.data else SIZE for m in sample.media]
+    kinds = [m.kind for m in sample.media] or ["image"]
+    return tuple(
+        MediaInfo(kind=kind, digest="0", original_size=s, processed_size=s, num_tokens=1)
+        for kind, s in zip(kinds, sizes or [SIZE], strict=True)
+    )
