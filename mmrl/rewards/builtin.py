@@ -12,6 +12,7 @@ from mmrl.rewards.choice import choice_reward
 from mmrl.rewards.exact import number_reward, text_reward
 from mmrl.rewards.format import format_reward
 from mmrl.rewards.iou import box_giou_reward, box_iou_reward, boxes_iou_reward, span_iou_reward
+from mmrl.rewards.points import hit_reward, near_reward
 from mmrl.rewards.registry import REWARDS
 from mmrl.rewards.routes import map_right_reward, route_detail_reward, route_via_reward
 from mmrl.roles import Reward
@@ -20,6 +21,8 @@ FORMAT = REWARDS.add("format", Reward(name="format", fn=format_reward))
 BOX_IOU = REWARDS.add("box_iou", Reward(name="box_iou", fn=box_iou_reward))
 BOX_GIOU = REWARDS.add("box_giou", Reward(name="box_giou", fn=box_giou_reward))
 BOXES_IOU = REWARDS.add("boxes_iou", Reward(name="boxes_iou", fn=boxes_iou_reward))
+HIT = REWARDS.add("hit", Reward(name="hit", fn=hit_reward))
+NEAR = REWARDS.add("near", Reward(name="near", fn=near_reward))
 SPAN_IOU = REWARDS.add("span_iou", Reward(name="span_iou", fn=span_iou_reward))
 CHOICE = REWARDS.add("choice", Reward(name="choice", fn=choice_reward))
 NUMBER = REWARDS.add("number", Reward(name="number", fn=number_reward))

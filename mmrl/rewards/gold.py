@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeVar
 from mmrl.errors import DataError
 from mmrl.parse.boxes import Box, CoordSpace, coord_space, is_proper_box, parse_boxes
 from mmrl.parse.choices import parse_choice
+from mmrl.parse.points import Point, parse_points
 from mmrl.parse.spans import Span, is_proper_span, parse_span
 from mmrl.parse.values import normal_text, parse_number
 from mmrl.types import Sample
@@ -40,6 +41,41 @@ def gold_boxes(sample: Sample) -> tuple[Box, ...]:
         if not is_proper_box(box):  # type: ignore[arg-type]
             _refuse(sample, f"a box with a positive width and height, got {list(box)}")
     return read  # type: ignore[return-value]
+
+
+def gold_point(sample: Sample) -> Point:
+    """The one point of `sample.target`: two finite numbers, or text that holds one point."""
+    points = gold_points(sample)
+    if len(points) != 1:
+        _refuse(sample, f"one point, got {len(points)}")
+    return points[0]
+
+
+def gold_points(sample: Sample) -> tuple[Point, ...]:
+    """All points of `sample.target`: one point, a sequence of points, or text; at least one."""
+    target = sample.target
+    if isinstance(target, str):
+        points: Sequence[Any] = parse_points(target)
+    elif _is_row(target) and len(target) == 2 and not any(map(_is_row, target)):
+        points = [target]
+    else:
+        points = target if _is_row(target) else []
+    read = tuple(_numbers(sample, point, 2, "a point [x, y]") for point in points)
+    if not read or not all(math.isfinite(v) for point in read for v in point):
+        _refuse(sample, "at least one finite point [x, y]")
+    return read  # type: ignore[return-value]
+
+
+def holds_points(sample: Sample) -> bool:
+    """Whether the target is made of points [x, y] (of two numbers, not of four)."""
+    target = sample.target
+    if isinstance(target, str):
+        return bool(parse_points(target)) and not parse_boxes(target)
+    if not _is_row(target) or not len(target):
+        return False
+    if any(map(_is_row, target)):
+        return all(_is_row(point) and len(point) == 2 for point in target)
+    return len(target) == 2
 
 
 def gold_space(sample: Sample) -> CoordSpace:

@@ -12,20 +12,18 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mmrl.errors import DataError
 from mmrl.parse.boxes import (
     Box,
     CoordSpace,
     box_giou,
     box_iou,
-    convert_box,
-    coord_space,
     parse_box,
     parse_boxes,
 )
 from mmrl.parse.spans import parse_span, span_iou
 from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.rewards.gold import gold_box, gold_boxes, gold_space, gold_span
+from mmrl.rewards.spaces import to_gold_space
 from mmrl.types import Clock, Rollout, Sample
 
 
@@ -105,23 +103,6 @@ def matched_iou(boxes: list[Box], golds: tuple[Box, ...]) -> float:
     overlaps = np.array([[box_iou(box, gold) for gold in golds] for box in boxes])
     rows, columns = linear_sum_assignment(overlaps, maximize=True)
     return min(1.0, float(overlaps[rows, columns].sum()) / max(len(boxes), len(golds)))
-
-
-def to_gold_space(
-    box: Box, rollout: Rollout, sample: Sample, answer_space: CoordSpace | None, space: CoordSpace
-) -> Box:
-    """A box of the answer in the space of the reference."""
-    named = answer_space or sample.meta.get("answer_space") or rollout.prompt.coord_space
-    source = coord_space(named) if named is not None else space
-    if source is space:
-        return box
-    pictures = [info for info in rollout.prompt.media if info.kind == "image"]
-    if not pictures:
-        raise DataError(
-            f'sample "{sample.id}" answers in {source.value} and its reference is in '
-            f"{space.value}: converting needs the size of a picture, and its prompt has none"
-        )
-    return convert_box(box, source, space, pictures[0].original_size, pictures[0].processed_size)
 
 
 box_iou_reward = BoxIou()

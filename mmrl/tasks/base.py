@@ -75,6 +75,8 @@ TASKS: Registry[Task] = Registry(
     "task",
     builtin=(
         "mmrl.tasks.grounding",
+        "mmrl.tasks.grounding_many",
+        "mmrl.tasks.gui",
         "mmrl.tasks.temporal",
         "mmrl.tasks.choice",
         "mmrl.tasks.text",

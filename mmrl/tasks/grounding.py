@@ -17,7 +17,16 @@ from mmrl.rewards.gold import gold_box, gold_space
 from mmrl.rewards.iou import box_iou_reward
 from mmrl.tasks.base import SMALL_FORMAT, Task, register_task
 from mmrl.tasks.collage import SIDE, Difficulty, draw_collage
-from mmrl.tasks.drawing import LETTERS, SHAPES, Box, Picture, generator, number_text, png_bytes
+from mmrl.tasks.drawing import (
+    LETTERS,
+    SHAPES,
+    Box,
+    Drawn,
+    Picture,
+    generator,
+    number_text,
+    png_bytes,
+)
 from mmrl.types import MediaRef, Sample
 
 IntBox = tuple[int, int, int, int]
@@ -32,9 +41,9 @@ def to_norm_100(box: Box, side: int = SIDE) -> IntBox:
     return x1, y1, x2, y2
 
 
-def cell_of(box: Sequence[float]) -> tuple[int, int]:
-    """Row and column, 1 to 4, of the cell that holds the centre of a norm_100 box."""
-    x, y = (min(CELLS - 1, int((box[i] + box[i + 2]) * CELLS // 200)) for i in (0, 1))
+def cell_of(box: Sequence[float], cells: int = CELLS) -> tuple[int, int]:
+    """Row and column, from 1, of the cell that holds the centre of a norm_100 box."""
+    x, y = (min(cells - 1, int((box[i] + box[i + 2]) * cells // 200)) for i in (0, 1))
     return y + 1, x + 1
 
 
@@ -43,10 +52,17 @@ def box_question(name: str) -> str:
     return f"box of the {name}"
 
 
-def box_answer(box: Sequence[float]) -> str:
+def box_answer(box: Sequence[float], cells: int = CELLS) -> str:
     """The completion that answers with a norm_100 box: coarse place first, then the box."""
-    row, col = cell_of(box)
+    row, col = cell_of(box, cells)
     return f"<think>row {row} col {col}</think>{_answer(box)}"
+
+
+def point_answer(point: Sequence[float], cells: int = CELLS) -> str:
+    """The completion that answers with a norm_100 point, rounded: coarse place first."""
+    row, col = cell_of((*point, *point), cells)
+    whole = [min(99, round(v)) for v in point]
+    return f"<think>row {row} col {col}</think>{_answer(whole)}"
 
 
 def gold_box_answer(sample: Sample) -> str:
@@ -65,11 +81,30 @@ def draw_box_question(
     kind: str, index: int, split: str, seed: int, difficulty: Difficulty
 ) -> tuple[Picture, str, IntBox]:
     """A collage, the name of the wanted thing on it, and its box in norm_100."""
+    picture, name, things = draw_things(kind, index, split, seed, difficulty)
+    return picture, name, to_norm_100(things[0].box)
+
+
+def draw_things(
+    kind: str, index: int, split: str, seed: int, difficulty: Difficulty
+) -> tuple[Picture, str, tuple[Drawn, ...]]:
+    """A collage, the name of the wanted thing on it, and all things, the wanted one first."""
     rng = generator(f"{kind}_box", split, seed, index)
     names = KINDS[kind]
     name = names[int(rng.integers(len(names)))]
-    picture, wanted, _ = draw_collage(rng, split, kind, name, difficulty)
-    return picture, name, to_norm_100(wanted.box)
+    picture, wanted, others = draw_collage(rng, split, kind, name, difficulty)
+    return picture, name, (wanted, *others)
+
+
+def thing_marks(things: Sequence[Drawn]) -> list[list[Any]]:
+    """What is seen where, in pixels: [kind, word, x, y] of each thing and of its colour."""
+    marks: list[list[Any]] = []
+    for thing in things:
+        x, y = (thing.box[0] + thing.box[2]) / 2, (thing.box[1] + thing.box[3]) / 2
+        marks.append(["shape" if thing.kind == "shape" else "text", thing.name, x, y])
+        if thing.colour:
+            marks.append(["colour", thing.colour, x, y])
+    return marks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +126,7 @@ class BoxWorld:
         stretch: float = Difficulty.stretch,
         contrast: Sequence[float] = Difficulty.contrast,
         noise: float = Difficulty.noise,
+        marks: bool = False,
     ) -> Sample:
         difficulty = Difficulty(
             others=(others[0], others[1]),
@@ -100,20 +136,22 @@ class BoxWorld:
             contrast=(contrast[0], contrast[1]),
             noise=noise,
         )
-        picture, name, box = draw_box_question(self.kind, index, split, seed, difficulty)
+        picture, name, things = draw_things(self.kind, index, split, seed, difficulty)
+        box = to_norm_100(things[0].box)
         task = f"{self.kind}_box"
+        meta = {
+            "coord_space": CoordSpace.NORM_100.value,
+            "answer_space": CoordSpace.NORM_100.value,
+            "name": name,
+            "split": split,
+        }
         return Sample(
             id=f"{task}-{split}-{seed}-{index}",
             task=task,
             question=box_question(name),
             media=(MediaRef(kind="image", data=png_bytes(picture)),),
             target=box,
-            meta={
-                "coord_space": CoordSpace.NORM_100.value,
-                "answer_space": CoordSpace.NORM_100.value,
-                "name": name,
-                "split": split,
-            },
+            meta={**meta, "marks": thing_marks(things)} if marks else meta,
         )
 
 
