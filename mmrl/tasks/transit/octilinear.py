@@ -46,20 +46,34 @@ class Level:
     """Style of stop names."""
     numbered: bool
     """Lines are called "Line 1" and explained by a legend; otherwise by their colour."""
+    text: int = 14
+    """Height of the names in pixels."""
+    between: int = 0
+    """Highest least option of "stops between": the four options are k, k + 1, k + 2 and k + 3 for
+    one k from 0 to this."""
+    cell: int = 0
+    """Pixels of a lattice step where names stand inside their stops, each in a cell of its own; 0:
+    the map fills the picture and names stand beside their stops."""
+    skipped: float = 0.0
+    """Chance that a line passes an inner lattice point without a stop."""
 
 
 LEVELS: dict[str, Level] = {
+    "tiny": Level(
+        side=168, lattice=6, lines=(2, 3), length=(3, 5), loops=0.0, branches=0.0,
+        names="letters", numbered=False, text=13, cell=28, skipped=0.25,
+    ),
     "easy": Level(
         side=224, lattice=5, lines=(2, 3), length=(3, 5), loops=0.15, branches=0.15,
         names="letters", numbered=False,
     ),
     "medium": Level(
         side=336, lattice=7, lines=(3, 4), length=(5, 7), loops=0.35, branches=0.35,
-        names="short", numbered=True,
+        names="short", numbered=True, text=12, between=2,
     ),
     "hard": Level(
         side=448, lattice=9, lines=(4, 6), length=(6, 10), loops=0.5, branches=0.5,
-        names="long", numbered=True,
+        names="long", numbered=True, text=10, between=3,
     ),
 }  # fmt: skip
 MEETINGS = 2
@@ -87,10 +101,9 @@ class _Lattice:
             self.lines_at.setdefault(node, set()).add(line)
 
 
-def draw_map(rng: np.random.Generator, level: Level) -> TransitMap | None:
-    """A map at that level, or None where the dice laid lines that do not fit (draw again)."""
+def draw_map(rng: np.random.Generator, level: Level, count: int) -> TransitMap | None:
+    """A map of `count` lines, or None where the dice laid lines that do not fit (draw again)."""
     lattice = _Lattice(level.lattice)
-    count = int(rng.integers(level.lines[0], level.lines[1] + 1))
     loop = 0 if rng.random() < level.loops else -1
     fork = count - 1 if rng.random() < level.branches else -1
     lines: list[list[list[Node]]] = []
@@ -99,7 +112,21 @@ def draw_map(rng: np.random.Generator, level: Level) -> TransitMap | None:
         if courses is None:
             return None
         lines.append(courses)
-    return _named(rng, lines, level)
+    return _named(rng, lines, _stops(rng, lattice, lines, level), level)
+
+
+def _stops(
+    rng: np.random.Generator, lattice: _Lattice, lines: list[list[list[Node]]], level: Level
+) -> list[Node]:
+    """The nodes that are stops: all but inner nodes that one line just passes."""
+    stops: dict[Node, None] = {}
+    for courses in lines:
+        for course in courses:
+            for i, node in enumerate(course):
+                inner = 0 < i < len(course) - 1 and len(lattice.lines_at[node]) == 1
+                if not (inner and level.skipped and rng.random() < level.skipped):
+                    stops[node] = None
+    return list(stops)
 
 
 def _lay_line(
@@ -125,7 +152,8 @@ def _course(
     rng: np.random.Generator, lattice: _Lattice, level: Level, number: int
 ) -> list[Node] | None:
     """A course through a stop of the lines so far (anywhere for the first), grown at both ends."""
-    places = sorted(lattice.lines_at) or [(x, y) for x in range(1, 4) for y in range(1, 4)]
+    inner = range(1, lattice.size - 1)
+    places = sorted(lattice.lines_at) or [(x, y) for x in inner for y in inner]
     start = places[int(rng.integers(len(places)))]
     length = int(rng.integers(level.length[0], level.length[1] + 1))
     heading = int(rng.integers(8))
@@ -206,9 +234,10 @@ def _with_branch(
     return None
 
 
-def _named(rng: np.random.Generator, lines: list[list[list[Node]]], level: Level) -> TransitMap:
-    nodes = list(dict.fromkeys(node for courses in lines for c in courses for node in c))
-    names = dict(zip(nodes, stop_names(rng, len(nodes), level.names), strict=True))
+def _named(
+    rng: np.random.Generator, lines: list[list[list[Node]]], stops: list[Node], level: Level
+) -> TransitMap:
+    names = dict(zip(stops, stop_names(rng, len(stops), level.names), strict=True))
     colours = list(LINE_COLOURS)
     order = [colours[i] for i in rng.permutation(len(colours))]
     return TransitMap(
@@ -216,7 +245,7 @@ def _named(rng: np.random.Generator, lines: list[list[list[Node]]], level: Level
             MapLine(
                 name=f"Line {number + 1}" if level.numbered else order[number],
                 colour=LINE_COLOURS[order[number]],
-                courses=tuple(tuple(names[node] for node in course) for course in courses),
+                courses=tuple(tuple(names[n] for n in course if n in names) for course in courses),
                 paths=tuple(tuple((float(x), float(y)) for x, y in course) for course in courses),
             )
             for number, courses in enumerate(lines)

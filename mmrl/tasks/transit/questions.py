@@ -5,17 +5,22 @@
     TorF1      is there a line that serves both stops?             yes or no, half each
     TorF2      does the line serve the stop?                       yes or no, half each
     Counting1  stops between two stops of one line; four options   a letter
-    Counting2  lines that serve a stop, half of them interchanges  a number
+    Counting2  lines that serve a stop                             a number
     Counting3  lines on the map                                    a number
 
 The published data do not spell out TorF1 and TorF2; these are our reading. A Counting1 question is
 asked only where every ride without a change passes the same number of stops.
+
+What the answer shall be is settled before a map is drawn (`Ask.wish`), and a map that cannot give
+it is drawn again. So the text of a question does not tell its answer: each of the two, or of the
+four options, or of the numbers there are, is as likely as the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -52,7 +57,11 @@ class Ask:
     """Stops that may be named in a question: those whose names can be read."""
     template: str = "compact"
     transfers: tuple[int, int] = (0, 2)
-    """Fewest and most changes of a planning question."""
+    """Fewest and most changes of a planning question, each number of them as likely."""
+    wish: int = 0
+    """Which of the possible answers it shall be; drawn at random before the map."""
+    between: int = 0
+    """Highest least option of Counting1, see `Level.between`."""
 
     def __call__(self, rng: np.random.Generator, kind: str) -> Asked | None:
         """A question of that kind, or None where this map has none."""
@@ -68,27 +77,26 @@ class Ask:
 
 
 def _planning(ask: Ask, rng: np.random.Generator) -> Asked | None:
-    wanted = list(range(ask.transfers[0], ask.transfers[1] + 1))
-    order = [wanted[i] for i in rng.permutation(len(wanted))]
+    low, high = ask.transfers
+    changes = low + ask.wish % (high + 1 - low)
     readable = set(ask.stops)
-    for changes in order:
-        for start in _shuffled(rng, ask.stops)[:_TRIES]:
-            reached = ask.network.transfers_from(start)
-            ends = [s for s, t in reached.items() if t == changes and s in readable]
-            if not ends:
-                continue
-            end = ends[int(rng.integers(len(ends)))]
-            stages = ask.network.best_route(start, end)
-            if stages is None or any(len(stage.stops) < 2 for stage in stages):
-                continue
-            return Asked(
-                kind="planning",
-                question=_planning_words(ask, start, end),
-                target=[_leg(stage) for stage in stages],
-                reason=", ".join(f"{stage.line} {' '.join(stage.stops)}" for stage in stages),
-                stations=(start, end),
-                transfers=changes,
-            )
+    for start in _shuffled(rng, ask.stops)[:_TRIES]:
+        reached = ask.network.transfers_from(start)
+        ends = [s for s, t in reached.items() if t == changes and s in readable]
+        if not ends:
+            continue
+        end = _any(rng, ends)
+        stages = ask.network.best_route(start, end)
+        if stages is None or any(len(stage.stops) < 2 for stage in stages):
+            continue
+        return Asked(
+            kind="planning",
+            question=_planning_words(ask, start, end),
+            target=[_leg(stage) for stage in stages],
+            reason=_route_reason(ask, stages),
+            stations=(start, end),
+            transfers=changes,
+        )
     return None
 
 
@@ -104,8 +112,19 @@ def _leg(stage: Stage) -> dict[str, Any]:
     }
 
 
+def _route_reason(ask: Ask, stages: Sequence[Stage]) -> str:
+    """What is seen at both ends, and where the lines of the route meet."""
+    start, end = stages[0].stops[0], stages[-1].stops[-1]
+    facts = [f"{stop}: {_listed(ask, stop)}." for stop in (start, end)]
+    if len(stages) == 1:
+        facts.append(f"Both: {stages[0].line}.")
+    for one, then in pairwise(stages):
+        facts.append(f"{one.line} and {then.line} meet at {then.stops[0]}.")
+    return " ".join(facts)
+
+
 def _torf1(ask: Ask, rng: np.random.Generator) -> Asked | None:
-    truth = bool(rng.integers(2))
+    truth = bool(ask.wish % 2)
     serving = ask.network.serving
     for start in _shuffled(rng, ask.stops)[:_TRIES]:
         lines = set(_names(ask, start))
@@ -122,20 +141,19 @@ def _torf1(ask: Ask, rng: np.random.Generator) -> Asked | None:
             question=_yes_no(ask, question),
             target="yes" if truth else "no",
             reason=f"{start}: {_listed(ask, start)}. {end}: {_listed(ask, end)}. Both: "
-            + (", ".join(both) or "none"),
+            + f"{', '.join(both) or 'none'}.",
             stations=(start, end),
         )
     return None
 
 
 def _torf2(ask: Ask, rng: np.random.Generator) -> Asked | None:
-    truth = bool(rng.integers(2))
-    stop = _any(rng, ask.stops)
-    here = _names(ask, stop)
-    lines = [x.name for x in ask.network.lines.values() if (x.name in here) == truth]
-    if not lines:
+    truth = bool(ask.wish % 2)
+    line = _any(rng, [x.name for x in ask.network.lines.values()])  # before the stop: see above
+    stops = [stop for stop in ask.stops if (line in _names(ask, stop)) == truth]
+    if not stops:
         return None
-    line = _any(rng, lines)
+    stop = _any(rng, stops)
     question = f"{stop} on {line}"
     if not ask.is_compact:
         question = f"Does {_the(line)} call at {stop} on this transit map?"
@@ -143,46 +161,66 @@ def _torf2(ask: Ask, rng: np.random.Generator) -> Asked | None:
         kind="TorF2",
         question=_yes_no(ask, question),
         target="yes" if truth else "no",
-        reason=f"{stop}: {', '.join(here)}",
+        reason=f"{stop}: {_listed(ask, stop)}.",
         stations=(stop, ""),
     )
 
 
 def _counting1(ask: Ask, rng: np.random.Generator) -> Asked | None:
-    for start in _shuffled(rng, ask.stops)[:_TRIES]:
-        reached = ask.network.transfers_from(start)
-        ends = [s for s in ask.stops if reached.get(s) == 0]
-        if not ends:
-            continue
-        end = _any(rng, ends)
-        ways = ask.network.rides(start, end)
-        if len({len(way) for way in ways}) != 1:
-            continue
-        count = len(ways[0])
-        options = _options(rng, count)
-        listed = " ".join(f"{a} {n}" for a, n in zip(OPTION_LETTERS, options, strict=True))
-        question = f"stops between {start} and {end}: {listed}"
-        if not ask.is_compact:
-            listed = "\n".join(f"{a}) {n}" for a, n in zip(OPTION_LETTERS, options, strict=True))
-            question = (
-                f"On this transit map, how many stops lie between {start} and {end} on the line "
-                f"that serves both, not counting these two?\n{listed}\n"
-                + _instruction("the letter of the right option")
-            )
-        return Asked(
-            kind="Counting1",
-            question=question,
-            target=OPTION_LETTERS[options.index(count)],
-            reason=f"{' '.join(ways[0]) or 'none'}: {count}",
-            stations=(start, end),
+    least = ask.wish // 4 % (ask.between + 1)
+    options = [least + int(i) for i in rng.permutation(4)]
+    count = least + ask.wish % 4
+    pairs = _pairs_between(ask, count)
+    if not pairs:
+        return None
+    line, way = pairs[int(rng.integers(len(pairs)))]
+    start, end = way[0], way[-1]
+    listed = " ".join(f"{a} {n}" for a, n in zip(OPTION_LETTERS, options, strict=True))
+    question = f"stops between {start} and {end}: {listed}"
+    if not ask.is_compact:
+        listed = "\n".join(f"{a}) {n}" for a, n in zip(OPTION_LETTERS, options, strict=True))
+        question = (
+            f"On this transit map, how many stops lie between {start} and {end} on the line "
+            f"that serves both, not counting these two?\n{listed}\n"
+            + _instruction("the letter of the right option")
         )
-    return None
+    return Asked(
+        kind="Counting1",
+        question=question,
+        target=OPTION_LETTERS[options.index(count)],
+        reason=f"{line}: {' '.join(way)}. Between: {count}.",
+        stations=(start, end),
+    )
+
+
+def _pairs_between(ask: Ask, count: int) -> list[tuple[str, tuple[str, ...]]]:
+    """Lines and rides with `count` stops between, where every ride between these ends has it."""
+    found, readable = [], set(ask.stops)
+    for line in ask.network.lines.values():
+        for track in line.tracks:
+            n = len(track.stops)
+            for a in range(n):
+                for step in (1, -1) if not track.one_way else (1,):
+                    b = a + step * (count + 1)
+                    if count + 1 >= n or not (track.is_loop or 0 <= b < n):
+                        continue
+                    way = [
+                        ask.network.name_of[track.stops[(a + step * k) % n]]
+                        for k in range(count + 2)
+                    ]
+                    if not {way[0], way[-1]} <= readable:
+                        continue
+                    if {len(ride) for ride in ask.network.rides(way[0], way[-1])} == {count}:
+                        found.append((line.name, tuple(way)))
+    return found
 
 
 def _counting2(ask: Ask, rng: np.random.Generator) -> Asked | None:
-    busy = [s for s in ask.network.interchanges if s in set(ask.stops)]
-    stop = _any(rng, busy if busy and rng.random() < 0.5 else ask.stops)
-    here = _names(ask, stop)
+    by_count: dict[int, list[str]] = {}
+    for stop in ask.stops:
+        by_count.setdefault(len(_names(ask, stop)), []).append(stop)
+    count = sorted(by_count)[ask.wish % len(by_count)]
+    stop = _any(rng, by_count[count])
     question = f"lines at {stop}"
     if not ask.is_compact:
         question = f"How many lines of this transit map call at {stop}?\n" + _instruction(
@@ -191,8 +229,8 @@ def _counting2(ask: Ask, rng: np.random.Generator) -> Asked | None:
     return Asked(
         kind="Counting2",
         question=question,
-        target=len(here),
-        reason=f"{', '.join(here)}: {len(here)}",
+        target=count,
+        reason=f"{stop}: {_listed(ask, stop)}. Lines: {count}.",
         stations=(stop, ""),
     )
 
@@ -206,7 +244,7 @@ def _counting3(ask: Ask, rng: np.random.Generator) -> Asked | None:
         kind="Counting3",
         question=question,
         target=len(names),
-        reason=f"{', '.join(names)}: {len(names)}",
+        reason=f"{', '.join(names)}. Lines: {len(names)}.",
     )
 
 
@@ -244,14 +282,6 @@ def _yes_no(ask: Ask, question: str) -> str:
 
 def _instruction(what: str) -> str:
     return f"Think first inside <think> </think>, then give inside <answer> </answer> {what}"
-
-
-def _options(rng: np.random.Generator, count: int) -> list[int]:
-    """Four different counts in random order, the right one among them, the others near it."""
-    near = [n for n in range(max(0, count - 4), count + 5) if n != count]
-    wrong = [near[i] for i in rng.permutation(len(near))[:3]]
-    four = [count, *wrong]
-    return [four[i] for i in rng.permutation(4)]
 
 
 def _names(ask: Ask, stop: str) -> list[str]:

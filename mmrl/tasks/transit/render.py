@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from mmrl.tasks.drawing import Picture
 from mmrl.tasks.transit.labels import Rect, font, place_labels, text_size
-from mmrl.tasks.transit.scene import MapLine, Point, TransitMap
+from mmrl.tasks.transit.scene import MapLine, Point, Rgb, TransitMap
 
 GROUND = (252, 252, 250)
 INK = (20, 20, 20)
@@ -35,13 +35,39 @@ class Style:
     legend: bool = False
     crowded: bool = False
     """Names may lie over lines where there is no other place; a name without any is left out."""
+    cell: int = 0
+    """Pixels of a map unit where names stand inside their stops; 0: beside them, and the map is
+    scaled to fill the picture."""
 
 
-def render(shown: TransitMap, style: Style) -> tuple[Picture, frozenset[str]] | None:
-    """The picture [side, side, 3] and the stops whose names are on it.
+@dataclass(frozen=True)
+class Mapped:
+    """Map units to pixels: one scale, one shift."""
 
-    None where a name finds no free place (never for a crowded style).
-    """
+    scale: float
+    shift: Point
+
+    def __call__(self, point: Point) -> Point:
+        return (
+            point[0] * self.scale + self.shift[0],
+            point[1] * self.scale + self.shift[1],
+        )
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawn map: the picture [side, side, 3], where each name stands, map units to pixels."""
+
+    picture: Picture
+    names: Mapping[str, Rect]
+    """Of the stops whose names are on the picture."""
+    where: Mapped
+
+
+def render(shown: TransitMap, style: Style) -> Drawn | None:
+    """The map as a picture; None where a name finds no free place (never for a crowded style)."""
+    if style.cell:
+        return _celled(shown, style)
     entries = _legend(shown, style) if style.legend else []
     floor = style.side - max((rect[3] for _, rect in entries), default=0)
     places = _fit(shown.places, style, floor)
@@ -56,7 +82,19 @@ def render(shown: TransitMap, style: Style) -> tuple[Picture, frozenset[str]] | 
     if names is None:
         return None
     picture = _with_text(canvas, names, [(line, _down(r, floor)) for line, r in entries], style)
-    return picture, frozenset(names)
+    return Drawn(picture, names, where)
+
+
+def _celled(shown: TransitMap, style: Style) -> Drawn:
+    """Stops with their names inside, each in the middle of its own cell."""
+    where = Mapped(style.cell, (style.cell / 2, style.cell / 2))
+    names = {}
+    for name, at in shown.places.items():
+        x, y = where(at)
+        half, high = text_size(name, style.text)[0] / 2, style.text / 2
+        names[name] = (round(x - half), round(y - high), round(x + half), round(y + high))
+    canvas = _draw(shown, where, style)
+    return Drawn(_with_text(canvas, names, [], style), names, where)
 
 
 def _fit(places: Mapping[str, Point], style: Style, floor: int) -> dict[str, Point]:
@@ -72,31 +110,17 @@ def _fit(places: Mapping[str, Point], style: Style, floor: int) -> dict[str, Poi
     return {name: (float(x), float(y)) for name, (x, y) in zip(places, at, strict=True)}
 
 
-@dataclass(frozen=True)
-class _Mapped:
-    """Map units to pixels: one scale, one shift."""
-
-    scale: float
-    shift: Point
-
-    def __call__(self, point: Point) -> Point:
-        return (
-            point[0] * self.scale + self.shift[0],
-            point[1] * self.scale + self.shift[1],
-        )
-
-
-def _mapped(units: Mapping[str, Point], pixels: Mapping[str, Point]) -> _Mapped:
+def _mapped(units: Mapping[str, Point], pixels: Mapping[str, Point]) -> Mapped:
     """The map from units to pixels, from the two stops farthest apart."""
     names = list(units)
     a = names[0]
     b = max(names, key=lambda n: abs(units[n][0] - units[a][0]) + abs(units[n][1] - units[a][1]))
     axis = 0 if abs(units[b][0] - units[a][0]) >= abs(units[b][1] - units[a][1]) else 1
     scale = (pixels[b][axis] - pixels[a][axis]) / (units[b][axis] - units[a][axis])
-    return _Mapped(scale, (pixels[a][0] - scale * units[a][0], pixels[a][1] - scale * units[a][1]))
+    return Mapped(scale, (pixels[a][0] - scale * units[a][0], pixels[a][1] - scale * units[a][1]))
 
 
-def _draw(shown: TransitMap, where: _Mapped, style: Style) -> Picture:
+def _draw(shown: TransitMap, where: Mapped, style: Style) -> Picture:
     size = style.side * _SUPER
     canvas = np.full((size, size, 3), GROUND, np.uint8)
     lanes = _lanes(shown)
@@ -108,6 +132,10 @@ def _draw(shown: TransitMap, where: _Mapped, style: Style) -> Picture:
     busy = set(shown.network.interchanges)
     for name, at in shown.places.items():
         centre = where(at)
+        if style.cell:
+            colours = [x.colour for x in shown.lines if any(name in c for c in x.courses)]
+            _badge(canvas, centre, style.stop, colours)
+            continue
         if name in busy:
             _disc(canvas, centre, style.stop * 4 / 3, INK)
             _disc(canvas, centre, style.stop * 4 / 3 - max(1.2, style.stop / 3), (255, 255, 255))
@@ -164,6 +192,16 @@ def _disc(canvas: Picture, centre: Point, radius: float, colour: tuple[int, int,
     )
 
 
+def _badge(canvas: Picture, centre: Point, radius: float, colours: list[Rgb]) -> None:
+    """A white disc for a letter within a ring of equal parts in the lines' colours."""
+    size = round(radius * _SUPER * (1 << _SHIFT))
+    for i, colour in enumerate(colours):
+        start, end = (-90 + 360 * k / len(colours) for k in (i, i + 1))
+        middle, axes = _fixed(centre), (size, size)
+        cv2.ellipse(canvas, middle, axes, 0, start, end, colour, -1, cv2.LINE_AA, _SHIFT)
+    _disc(canvas, centre, radius - 2.5, (255, 255, 255))
+
+
 def _fixed(point: Point) -> tuple[int, int]:
     factor = _SUPER * (1 << _SHIFT)
     half = (_SUPER - 1) / 2
@@ -202,7 +240,10 @@ def _with_text(
     halo = 2 if style.crowded else 0
     for name, (x1, y1, x2, y2) in names.items():
         middle = ((x1 + x2) / 2, (y1 + y2) / 2)
-        pen.text(middle, name, INK, letters, anchor="mm", stroke_width=halo, stroke_fill=GROUND)
+        if style.cell:
+            pen.text(middle, name, INK, letters, anchor="mm", stroke_width=0.4, stroke_fill=INK)
+        else:
+            pen.text(middle, name, INK, letters, anchor="mm", stroke_width=halo, stroke_fill=GROUND)
     for line, (x1, y1, _, y2) in entries:
         middle_y = (y1 + y2) // 2
         half = max(2, round(style.line / 2))

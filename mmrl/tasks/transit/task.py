@@ -15,6 +15,7 @@ from mmrl.rewards.routes import gold_plan, map_right_reward
 from mmrl.roles import Reward
 from mmrl.tasks.base import SMALL_FORMAT, Task, levels_of, register_task
 from mmrl.tasks.drawing import generator, png_bytes
+from mmrl.tasks.transit.marks import map_marks
 from mmrl.tasks.transit.octilinear import LEVELS, draw_map
 from mmrl.tasks.transit.questions import KINDS, Ask
 from mmrl.tasks.transit.render import Style, render
@@ -35,12 +36,14 @@ def transit_world(
     transfers: Sequence[int] = (0, 2),
     template: str = "compact",
     side: int | None = None,
+    marks: bool = False,
 ) -> Sample:
     """A drawn map and a question about it.
 
-    `questions` and `difficulty` are drawn evenly, `transfers` are the fewest and most changes of a
-    route, `template` is one of `mmrl.tasks.transit.questions.TEMPLATES`, `side` the picture's side
-    in pixels where the level's own does not suit.
+    `questions`, `difficulty` and the changes of a route from the fewest to the most `transfers` are
+    drawn evenly; `template` is one of `mmrl.tasks.transit.questions.TEMPLATES`, `side` the
+    picture's side in pixels where the level's own does not suit. With `marks`, `meta["marks"]`
+    lists what can be seen and where (see `mmrl.tasks.transit.marks`).
     """
     for wanted in difficulty:
         if wanted not in LEVELS:
@@ -50,26 +53,39 @@ def transit_world(
     name = difficulty[int(rng.integers(len(difficulty)))]
     level = LEVELS[name]
     style = Style(
-        side=side or level.side,
-        text=(10 if name == "hard" else 12) if level.numbered else 14,
+        side=level.side if side is None else side,
+        text=level.text,
+        line=6.0 if level.cell else 5.0,
+        stop=10.5 if level.cell else 4.5,
         legend=level.numbered,
+        cell=level.cell,
     )
+    wish = int(rng.integers(1 << 30))
+    count = int(rng.integers(level.lines[0], level.lines[1] + 1))
     for _ in range(_TRIES):
-        shown = draw_map(rng, level)
-        drawn = None if shown is None else render(shown, style)
-        if shown is None or drawn is None:
+        if kind == "planning":  # not every number of lines has every number of changes
+            count = int(rng.integers(level.lines[0], level.lines[1] + 1))
+        shown = draw_map(rng, level, count)
+        if shown is None:
             continue
         network = shown.network
-        depth = (transfers[0], transfers[1])
-        ask = Ask(network=network, stops=network.stops, template=template, transfers=depth)
+        ask = Ask(
+            network=network,
+            stops=network.stops,
+            template=template,
+            transfers=(transfers[0], transfers[1]),
+            wish=wish,
+            between=level.between,
+        )
         asked = ask(rng, kind)
-        if asked is None:
+        drawn = None if asked is None else render(shown, style)
+        if asked is None or drawn is None:
             continue
         return Sample(
             id=f"transit-{split}-{seed}-{index}",
             task="transit",
             question=asked.question,
-            media=(MediaRef(kind="image", data=png_bytes(drawn[0])),),
+            media=(MediaRef(kind="image", data=png_bytes(drawn.picture)),),
             target=asked.target,
             meta={
                 "type": asked.kind,
@@ -83,6 +99,7 @@ def transit_world(
                 "template": template,
                 "reason": asked.reason,
                 "split": split,
+                **({"marks": map_marks(shown, drawn)} if marks else {}),
             },
         )
     raise ConfigError(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
+from collections import Counter
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pytest
 from builders import CLOCK, a_rollout
+from PIL import Image
 
 from mmrl.errors import ConfigError
 from mmrl.tasks.base import TASKS
 from mmrl.tasks.transit.network import Network, Stage
-from mmrl.tasks.transit.questions import KINDS, TEMPLATES
+from mmrl.tasks.transit.octilinear import LEVELS, LINE_COLOURS, draw_map
+from mmrl.tasks.transit.questions import KINDS, TEMPLATES, Ask, Asked
 from mmrl.types import Sample
 
 
@@ -46,7 +51,9 @@ def test_routes_by_hand():
     assert NET.interchanges == ("C", "D", "F")
 
 
-@pytest.mark.parametrize(("template", "level"), [*product(TEMPLATES, ("easy", "medium", "hard"))])
+@pytest.mark.parametrize(
+    ("template", "level"), [*product(TEMPLATES, ("tiny", "easy", "medium", "hard"))]
+)
 def test_gold_earns_each_maximum_and_empty_each_minimum(template, level):
     task = TASKS.get("transit")
     for index in range(8):
@@ -86,6 +93,73 @@ def test_other_answers_are_those_of_the_graph():
                 assert sample.target == len(at)
             case "Counting3":
                 assert sample.target == len(lines)
+
+
+def test_no_answer_shows_in_the_text():
+    """Maps and questions without pictures: every answer of a kind is as often right as the others.
+
+    2,000 draws of two answers stay within 0.5 +- 0.045 (4 standard deviations) of evenness, 3,000
+    draws of four letters within 0.25 +- 0.032; so do they given the colour, the one word of a text
+    that maps differ in by more than random letters.
+    """
+    level, rng = LEVELS["tiny"], np.random.default_rng(1)
+
+    def asked(kind: str) -> Asked:
+        wish, count = int(rng.integers(1 << 30)), int(rng.integers(2, 4))
+        while True:
+            shown = draw_map(rng, level, count)
+            if shown is None:
+                continue
+            found = Ask(network=shown.network, stops=shown.network.stops, wish=wish)(rng, kind)
+            if found is not None:
+                return found
+
+    for kind in ("torf1", "torf2", "counting2", "counting3"):
+        drawn = [asked(kind) for _ in range(2000)]
+        targets = Counter(a.target for a in drawn)
+        assert len(targets) == 2
+        assert max(targets.values()) / 2000 == pytest.approx(0.5, abs=0.045), (kind, targets)
+        if kind == "torf2":
+            for colour in LINE_COLOURS:
+                own = Counter(a.target for a in drawn if a.question.endswith(f" {colour}?"))
+                assert own["yes"] / own.total() == pytest.approx(0.5, abs=0.11), colour
+    drawn = [asked("counting1") for _ in range(3000)]
+    options = [dict(zip(a.question[-15::4], a.question[-13::4], strict=True)) for a in drawn]
+    for right in (Counter(a.target for a in drawn),
+                  Counter(o[a.target] for o, a in zip(options, drawn, strict=True))):  # fmt: skip
+        assert len(right) == 4
+        assert max(right.values()) / 3000 == pytest.approx(0.25, abs=0.032), right
+    assert {frozenset(o.values()) for o in options} == {frozenset("0123")}
+
+
+def test_each_tiny_stop_has_a_cell_and_its_letter_stands_in_it():
+    for index in range(40):
+        sample = draw(index, difficulty=["tiny"], marks=True)
+        picture = np.asarray(Image.open(io.BytesIO(sample.media[0].data or b"")))
+        assert picture.shape == (168, 168, 3)
+        marks = sample.meta["marks"]
+        letters = [m for m in marks if m[0] == "text"]
+        stops = Network(sample.meta["lines"]).serving
+        assert sorted(m[1] for m in letters) == sorted(stops)
+        assert len({(m[2] // 28, m[3] // 28) for m in letters}) == len(letters)
+        for _, letter, x, y in letters:
+            assert abs(x % 28 - 14) <= 0.5 and abs(y % 28 - 14) <= 0.5
+            here = sorted(
+                m[1] for m in marks if m[0] == "colour" and abs(m[2] - x) < 2 > abs(m[3] - y)
+            )
+            assert here == sorted(line.name for line in stops[letter])
+            disc = picture[round(y) - 6 : round(y) + 7, round(x) - 6 : round(x) + 7]
+            assert disc.min() < 60 and disc.max() > 240  # ink on white
+        lines = [m for m in marks if m[0] == "line"]
+        free = [
+            m
+            for m in lines
+            if all(abs(m[2] - x) > 11 or abs(m[3] - y) > 11 for _, _, x, y in letters)
+        ]
+        for _, colour, x, y in free:  # away from stops the colour is exactly there
+            seen = picture[int(y), int(x)].astype(int)
+            assert np.abs(seen - LINE_COLOURS[colour]).max() < 12, (index, colour, x, y)
+        assert {m[1] for m in lines} == set(sample.meta["lines"])
 
 
 def test_same_arguments_same_bytes_and_each_argument_counts():
