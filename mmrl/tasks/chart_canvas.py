@@ -7,6 +7,7 @@ settings of matplotlib.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -26,10 +27,14 @@ from matplotlib.transforms import IdentityTransform
 from mmrl.tasks.drawing import Picture
 
 Rgb = tuple[int, int, int]
+Mark = tuple[str, str | Rgb, float, float]
+"""Kind, a text or a colour, and the pixel x, y from the upper left corner."""
 Across = Literal["left", "center", "right"]
 Upright = Literal["bottom", "center", "top"]
 INK: Rgb = (40, 40, 40)
 GREY: Rgb = (205, 205, 205)
+MARK_STEP = 14.0
+"""Pixels between two notes of one bar or line (`Canvas.marks`)."""
 DPI = 72
 """Dots an inch: a point is a pixel, so that font sizes and line widths are in pixels."""
 
@@ -49,9 +54,12 @@ class Canvas:
         inches = side / DPI
         self._figure = Figure(figsize=(inches, inches), dpi=DPI, facecolor="white")
         self._surface = FigureCanvasAgg(self._figure)
+        self.marks: list[Mark] | None = None
+        """Where to note what is drawn; None notes nothing."""
 
     def clear(self) -> None:
         self._figure.clear()
+        self.marks = None
 
     def rectangle(
         self,
@@ -64,6 +72,8 @@ class Canvas:
         hatched: bool = False,
     ) -> None:
         """A filled rectangle with a thin edge, hatched with white strokes on request."""
+        for step in range(max(1, round(height / MARK_STEP))):
+            self._note("colour", colour, x + width / 2, y + min(height, (step + 0.5) * MARK_STEP))
         edge = "white" if hatched else _hex(colour)
         self._add(
             Rectangle(
@@ -88,6 +98,14 @@ class Canvas:
         marked: bool = False,
     ) -> None:
         """A line through points, with a dot at each when `marked`."""
+        for i in range(len(xs) - 1 if self.marks is not None else 0):
+            steps = max(1, round(math.dist((xs[i], ys[i]), (xs[i + 1], ys[i + 1])) / MARK_STEP))
+            for step in range(steps):
+                part = (step + 0.5) / steps
+                self._note(
+                    "line", colour, xs[i] + part * (xs[i + 1] - xs[i]),
+                    ys[i] + part * (ys[i + 1] - ys[i]),
+                )  # fmt: skip
         self._add(
             Line2D(
                 xs,
@@ -103,12 +121,19 @@ class Canvas:
 
     def dots(self, xs: Sequence[float], ys: Sequence[float], colour: Rgb, size: float) -> None:
         """Filled discs of `size` pixels across."""
+        for x, y in zip(xs, ys, strict=True):
+            self._note("colour", colour, x, y)
         self._add(Line2D(xs, ys, color=_hex(colour), linestyle="", marker="o", markersize=size))
 
     def wedge(
         self, x: float, y: float, radius: float, start: float, end: float, colour: Rgb
     ) -> None:
         """A slice between two angles in degrees, anticlockwise from the right."""
+        middle = math.radians((start + end) / 2)
+        self._note(
+            "colour", colour, x + 0.5 * radius * math.cos(middle),
+            y + 0.5 * radius * math.sin(middle),
+        )  # fmt: skip
         self._add(Wedge((x, y), radius, start, end, facecolor=_hex(colour), edgecolor="white"))
 
     def text(
@@ -122,15 +147,21 @@ class Canvas:
         upright: Upright = "center",
         turned: float = 0.0,
         colour: Rgb = INK,
+        bold: bool = False,
     ) -> None:
         """One line of text, `turned` by degrees about its place."""
+        if self.marks is not None:
+            aside = {"left": 0.5, "center": 0.0, "right": -0.5}[across] * text_width(text, size)
+            above = {"bottom": 0.36, "center": 0.0, "top": -0.36}[upright] * size
+            sin, cos = math.sin(math.radians(turned)), math.cos(math.radians(turned))
+            self._note("text", text, x + aside * cos - above * sin, y + aside * sin + above * cos)
         self._add(
             Text(
                 x,
                 y,
                 text,
                 color=_hex(colour),
-                fontproperties=_font(size),
+                fontproperties=_font(size, "bold" if bold else "normal"),
                 horizontalalignment=across,
                 verticalalignment=upright,
                 rotation=turned,
@@ -138,6 +169,14 @@ class Canvas:
                 parse_math=False,
             )
         )
+
+    def value(self, number: str, x: float, y: float) -> None:
+        """Notes the number that a mark shows by its place, and draws nothing."""
+        self._note("value", number, x, y)
+
+    def _note(self, kind: str, what: str | Rgb, x: float, y: float) -> None:
+        if self.marks is not None:
+            self.marks.append((kind, what, x, self.side - y))
 
     def width(self, text: str, size: float) -> float:
         """Pixels from left to right of a text."""
@@ -170,8 +209,8 @@ def _canvas(side: int) -> Canvas:
 
 
 @lru_cache(maxsize=64)
-def _font(size: float) -> FontProperties:
-    return FontProperties(family="DejaVu Sans", size=size)
+def _font(size: float, weight: str = "normal") -> FontProperties:
+    return FontProperties(family="DejaVu Sans", size=size, weight=weight)
 
 
 @lru_cache(maxsize=4096)

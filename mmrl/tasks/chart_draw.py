@@ -13,11 +13,13 @@ from mmrl.tasks.chart_canvas import (
     INK,
     Across,
     Canvas,
+    Mark,
     Rgb,
     Upright,
     draw_on_canvas,
     text_width,
 )
+from mmrl.tasks.chart_grid import draw_grid
 from mmrl.tasks.chart_scene import INKS, Scene
 from mmrl.tasks.drawing import Picture, number_text
 
@@ -28,6 +30,27 @@ TURN = 40.0
 def draw_chart(scene: Scene, side: int) -> Picture:
     """The picture [side, side, 3] of a scene: the same scene, the same pixels."""
     return draw_on_canvas(side, partial(_draw, scene))
+
+
+def chart_marks(scene: Scene, side: int) -> list[list[str | float]]:
+    """What can be seen on the picture of a scene, and where: [kind, word, x, y] in pixels.
+
+    `text` a word that is written there, `colour` of a bar, slice or point, `line` a coloured line
+    that passes, `value` the number that a bar's top, a point or a slice stands for.
+    """
+    names = {ink: name for name, ink in INKS.items()}
+    noted: list[Mark] = []
+
+    def draw(canvas: Canvas) -> None:
+        canvas.marks = noted
+        _draw(scene, canvas)
+
+    draw_on_canvas(side, draw)
+    return [
+        [kind, word, round(x, 1), round(y, 1)]
+        for kind, what, x, y in noted
+        if (word := what if isinstance(what, str) else names.get(what)) is not None
+    ]
 
 
 def font_size(side: int) -> float:
@@ -111,6 +134,9 @@ def _frame(scene: Scene, side: int) -> Frame:
 
 
 def _draw(scene: Scene, canvas: Canvas) -> None:
+    if scene.grid:
+        draw_grid(scene, canvas)
+        return
     size = font_size(canvas.side)
     if scene.source.title:
         fitting = min(1.0, 0.94 * canvas.side / (canvas.width(scene.source.title, size) + 1))
@@ -181,9 +207,10 @@ def _draw_bars(scene: Scene, canvas: Canvas, frame: Frame, small: float) -> None
                 x + 0.5, frame.bottom, frame.bar - 1, height, _ink(scene, i),
                 hatched=scene.look.special == i,
             )  # fmt: skip
+            middle, y = x + frame.bar / 2, frame.bottom + height + 2
+            told = number_text(value)
+            _value(scene, canvas, told, middle, y)
             if scene.look.values:
-                middle, y = x + frame.bar / 2, frame.bottom + height + 2
-                told = number_text(value)
                 if upright:
                     canvas.text(middle, y, told, small, across="left", turned=90.0)
                 else:
@@ -196,6 +223,7 @@ def _draw_stacks(scene: Scene, canvas: Canvas, frame: Frame, small: float) -> No
         for s, column in enumerate(scene.values):
             y, height = frame.up(under), frame.up(under + column[r]) - frame.up(under)
             canvas.rectangle(x, y, frame.bar, height, _ink(scene, s))
+            _value(scene, canvas, number_text(column[r]), x + frame.bar / 2, y + height / 2)
             if scene.look.values:
                 _on_colour(canvas, x + frame.bar / 2, y + height / 2, column[r], small,
                            _ink(scene, s))  # fmt: skip
@@ -209,6 +237,8 @@ def _draw_lines(scene: Scene, canvas: Canvas, frame: Frame, small: float) -> Non
         ys = [frame.up(y) for y in column]
         dashed = scene.look.special == s
         canvas.line(xs, ys, _ink(scene, s), width=width, dashed=dashed, marked=True)
+        for x, y, value in zip(xs, ys, column, strict=True):
+            _value(scene, canvas, number_text(value), x, y)
         if scene.look.values:
             for r, (x, y) in enumerate(zip(xs, ys, strict=True)):
                 valley = 0 < r < len(ys) - 1 and y < min(ys[r - 1], ys[r + 1])
@@ -223,6 +253,8 @@ def _draw_points(scene: Scene, canvas: Canvas, frame: Frame, small: float) -> No
     xs = [frame.across(x) for x in scene.places]
     ys = [frame.up(y) for y in scene.values[0]]
     canvas.dots(xs, ys, _ink(scene, 0), 0.8 * small)
+    for x, y, value in zip(xs, ys, scene.values[0], strict=True):
+        _value(scene, canvas, number_text(value), x, y)
 
 
 def _draw_pie(scene: Scene, canvas: Canvas, size: float) -> None:
@@ -240,6 +272,7 @@ def _draw_pie(scene: Scene, canvas: Canvas, size: float) -> None:
         upright: Upright = "bottom" if sin > 0.5 else "top" if sin < -0.5 else "center"
         canvas.text(x + (radius + 4) * cos, y + (radius + 4) * sin, scene.names[i], size,
                     across=across, upright=upright)  # fmt: skip
+        _value(scene, canvas, number_text(value), x + 0.7 * radius * cos, y + 0.7 * radius * sin)
         if scene.look.values:
             _on_colour(canvas, x + 0.7 * radius * cos, y + 0.7 * radius * sin, value, size,
                        _ink(scene, i))  # fmt: skip
@@ -269,6 +302,12 @@ def _on_colour(canvas: Canvas, x: float, y: float, value: float, size: float, gr
     """A number in the middle of a filled mark, light on dark or dark on light."""
     light = 0.3 * ground[0] + 0.59 * ground[1] + 0.11 * ground[2] > 140
     canvas.text(x, y, number_text(value), size, colour=INK if light else (255, 255, 255))
+
+
+def _value(scene: Scene, canvas: Canvas, number: str, x: float, y: float) -> None:
+    """Notes a number where it can be read, from its label or off the axis."""
+    if scene.look.values or (scene.look.axis and scene.kind != "pie"):
+        canvas.value(number, x, y)
 
 
 def _widest(scene: Scene, size: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -14,6 +14,8 @@ from mmrl.tasks.chart_canvas import Rgb
 from mmrl.tasks.chart_tables import Source, row_names
 
 Kind = Literal["bar", "line", "scatter", "pie", "grouped", "stacked"]
+GRID_TICKS = (1.0, 3.0, 5.0, 7.0, 9.0)
+"""Of charts on cells: they stand in the middle of theirs."""
 KINDS: tuple[Kind, ...] = ("bar", "line", "scatter", "pie", "grouped", "stacked")
 INKS: Mapping[str, Rgb] = MappingProxyType(
     {
@@ -54,6 +56,8 @@ class Scene:
     kind: Kind
     source: Source
     look: Look
+    grid: bool = False
+    """Whether it is drawn on cells, with ticks of its own (`chart_grid`)."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -91,6 +95,8 @@ class Scene:
     @cached_property
     def ticks(self) -> tuple[float, ...]:
         """Numbers on the value axis, its ends included."""
+        if self.grid:
+            return GRID_TICKS
         low, high = min(self.heights), max(self.heights)
         from_zero = self.kind not in ("line", "scatter") or low <= 0.6 * high
         return nice_ticks(0.0 if from_zero else low, high)
@@ -140,12 +146,13 @@ def draw_look(
     axis: bool = True,
     special: bool = False,
     plain: bool = False,
+    inks: Sequence[str] = tuple(INKS),
 ) -> Look:
     """Colours for `marks` rows or series and where the rest stands.
 
     `plain` gives all bars one colour; `special` marks one of them.
     """
-    names = [str(n) for n in rng.permutation(list(INKS))[: max(1, marks)]]
+    names = [str(n) for n in rng.permutation(list(inks))[: max(1, marks)]]
     colours = names[:1] * marks if plain and kind == "bar" else names
     return Look(
         colours=tuple(colours),

@@ -119,7 +119,7 @@ def brief_table(rng: np.random.Generator, split: str, rows: int, series: int) ->
         table = table_of_columns({"x": list(LETTERS[:rows]), **values})
         return Source(table=table, title="", rows="ordered")
 
-    return _of_split(split, draw)
+    return of_split(split, draw)
 
 
 def topic_table(
@@ -145,7 +145,7 @@ def topic_table(
         rows_are: Rows = "ordered" if topic.ordered else "names"
         return Source(table=table_of_columns(columns), title=topic.title, rows=rows_are)
 
-    return _of_split(split, draw)
+    return of_split(split, draw)
 
 
 def points_table(rng: np.random.Generator, split: str, rows: int, top: int) -> Source:
@@ -160,7 +160,7 @@ def points_table(rng: np.random.Generator, split: str, rows: int, top: int) -> S
         table = table_of_columns({"x": xs.tolist(), "y": ys.tolist()})
         return Source(table=table, title="", rows="points")
 
-    return _of_split(split, draw)
+    return of_split(split, draw)
 
 
 def belongs(split: str, table: Table) -> bool:
@@ -241,7 +241,8 @@ def row_names(table: Table) -> tuple[str, ...]:
     )
 
 
-def _of_split(split: str, draw: Callable[[], Source]) -> Source:
+def of_split(split: str, draw: Callable[[], Source]) -> Source:
+    """The first drawn table that belongs to the split."""
     for _ in range(5_000):
         source = draw()
         if belongs(split, source.table):

@@ -12,10 +12,11 @@ import numpy as np
 
 from mmrl.errors import ConfigError, nearest
 from mmrl.parse.tables import csv_of_table
-from mmrl.tasks.chart_draw import draw_chart, values_fit
+from mmrl.tasks.chart_draw import chart_marks, draw_chart, values_fit
+from mmrl.tasks.chart_grid import GRID_INKS, GRID_KINDS, check_grid, grid_fits, grid_table
 from mmrl.tasks.chart_looks import LOOKS_OF, WITHOUT_AXIS, special
 from mmrl.tasks.chart_questions import Asked, ask_table
-from mmrl.tasks.chart_scene import KINDS, Kind, Scene, draw_look
+from mmrl.tasks.chart_scene import INKS, KINDS, Kind, Scene, draw_look
 from mmrl.tasks.chart_tables import (
     REAL_TABLES,
     Rows,
@@ -52,10 +53,21 @@ class Level:
     decimals: bool = False
     letters: bool = False
     """Rows A, B, C and numbers from 1 to 9 instead of words and larger numbers."""
+    grid: bool = False
+    """Drawn on a grid of cells (`chart_grid`), with letters."""
 
 
 LEVELS: Mapping[str, Level] = MappingProxyType(
     {
+        "tiny": Level(
+            rows=(2, 4),
+            series=(1, 1),
+            labels=0.7,
+            depths=(1, 2, 3),
+            side=168,
+            letters=True,
+            grid=True,
+        ),
         "easy": Level(
             rows=(3, 4), series=(1, 2), labels=0.5, depths=(1, 2), side=224, letters=True
         ),
@@ -90,10 +102,12 @@ class ChartWorld:
         depths: Sequence[int] | None = None,
         side: int | None = None,
         tables: str = "drawn",
+        marks: bool = False,
     ) -> Sample:
         """`low` is the share of low programmability; what is None is the level's.
 
-        `tables` is `drawn`, `real` (those of the repository) or a folder of tables.
+        `tables` is `drawn`, `real` (those of the repository) or a folder of tables; `marks` puts
+        what can be seen, with its place, into `meta["marks"]` (`chart_marks`).
         """
         if level not in LEVELS:
             raise ConfigError(f'no level "{level}".{nearest(level, LEVELS)}')
@@ -107,7 +121,11 @@ class ChartWorld:
             side=side or wanted.side,
         )
         rng = generator("chart", split, seed, index)
-        scene, asked = draw_question(rng, split, wanted, _kinds(kinds), low, tables)
+        chosen = _kinds(kinds)
+        if wanted.grid:
+            chosen = tuple(kind for kind in chosen if kind in GRID_KINDS)
+            check_grid(chosen, wanted.rows, wanted.series, tables)
+        scene, asked = draw_question(rng, split, wanted, chosen, low, tables)
         close = scene.look.values or wanted.letters
         return Sample(
             id=f"{self.task}-{split}-{seed}-{index}",
@@ -123,6 +141,7 @@ class ChartWorld:
                 "about": asked.about,
                 "depth": asked.depth,
                 "split": split,
+                **({"marks": chart_marks(scene, wanted.side)} if marks else {}),
             },
         )
 
@@ -154,6 +173,8 @@ def _source(rng: np.random.Generator, split: str, level: Level, kind: Kind, tabl
     series = int(rng.integers(level.series[0], level.series[1] + 1))
     series = 1 if kind in ("bar", "scatter", "pie") else series
     series = max(2, series) if kind in ("grouped", "stacked") else series
+    if level.grid:
+        return grid_table(rng, split, kind, min(rows + 1, 5) if kind == "scatter" else rows)
     of = _ROWS_OF.get(kind, ("names", "ordered"))
     if tables != "drawn":
         folder = REAL_TABLES if tables == "real" else Path(tables).expanduser()
@@ -180,7 +201,9 @@ def _high_question(
             values=bool(rng.random() < level.labels) or kind == "pie",
             special=kind in ("bar", "line") and rng.random() < 0.2,
             plain=bool(rng.random() < 0.5),
+            inks=GRID_INKS if level.grid else tuple(INKS),
         ),
+        grid=level.grid,
     )
     seen = _legible(scene, level)
     asked = ask_table(rng, seen, level.depths) if seen is not None else None
@@ -204,7 +227,9 @@ def _low_question(
             axis=not bare,
             special=kind in ("bar", "line") and (ask is special or rng.random() < 0.2),
             plain=bool(rng.random() < 0.3),
+            inks=GRID_INKS if level.grid else tuple(INKS),
         ),
+        grid=level.grid,
     )
     seen = _legible(scene, level)
     asked = ask(rng, seen) if seen is not None else None
@@ -215,6 +240,8 @@ def _low_question(
 
 def _legible(scene: Scene, level: Level) -> Scene | None:
     """The scene, without numbers on marks that have no room; None for slices too thin to see."""
+    if scene.grid:
+        return scene if grid_fits(scene) else None
     if scene.kind == "pie" and min(scene.values[0]) < 0.06 * sum(scene.values[0]):
         return None
     if scene.look.values and not values_fit(scene, level.side):

@@ -27,6 +27,7 @@ from mmrl.parse.code_tables import table_of_completion
 from mmrl.parse.tables import Table, table_of_csv
 from mmrl.tasks.base import TASKS
 from mmrl.tasks.chart_canvas import draw_on_canvas
+from mmrl.tasks.chart_grid import GRID_KINDS
 from mmrl.tasks.chart_looks import LOOKS_OF, WITHOUT_AXIS
 from mmrl.tasks.chart_questions import ASKED_OF, Asked
 from mmrl.tasks.chart_scene import INKS, KINDS, Kind, Scene, nice_ticks
@@ -35,7 +36,9 @@ from mmrl.tasks.chart_world import LEVELS, draw_question
 from mmrl.tasks.drawing import generator
 from mmrl.types import Sample
 
-LEVELS_AND_KINDS = [(level, kind) for level in LEVELS for kind in KINDS]
+LEVELS_AND_KINDS = [
+    (level, kind) for level in LEVELS for kind in (GRID_KINDS if LEVELS[level].grid else KINDS)
+]
 
 
 def draw(index: int, task: str = "chart", split: str = "train", **options: Any) -> Sample:
