@@ -1,4 +1,4 @@
-"""The letter of a multiple-choice answer."""
+"""The letter, or letters, of a multiple-choice answer."""
 
 from __future__ import annotations
 
@@ -32,3 +32,21 @@ def parse_choice(text: str, num_options: int = 26) -> str | None:
         letter = said.pop() if len(said) == 1 else None
     allowed = string.ascii_uppercase[:num_options]
     return letter if letter is not None and letter in allowed else None
+
+
+_BETWEEN = re.compile(r"\s*+(?:[,;&/]|\band\b|\s)\s*+", re.IGNORECASE)
+
+
+def parse_choices(text: str, num_options: int = 26) -> frozenset[str] | None:
+    """The capital letters that an answer lists, or None where it lists none or anything else.
+
+    Understood: `A,C`, `A, C`, `(A),(C)`, `A;C`, `A and C`, `a c`, `A.`; one letter as by
+    `parse_choice`. `AC` is a word, not a list. A letter beyond `num_options` spoils the list.
+    """
+    parts = [part for part in _BETWEEN.split(text.strip(" \t\r\n*_`.,;")) if part]
+    letters = [_ALONE.fullmatch(part) for part in parts]
+    if len(parts) < 2 or any(letter is None for letter in letters):
+        one = parse_choice(text, num_options)
+        return None if one is None else frozenset({one})
+    found = frozenset(letter[1].upper() for letter in letters if letter is not None)
+    return found if found <= frozenset(string.ascii_uppercase[:num_options]) else None

@@ -8,7 +8,12 @@ from mmrl.rewards.charts import (
     chart_decision_reward,
     chart_format_reward,
 )
-from mmrl.rewards.choice import choice_reward
+from mmrl.rewards.choice import (
+    choice_reward,
+    choices_exact_reward,
+    choices_f1_reward,
+    choices_reward,
+)
 from mmrl.rewards.exact import number_reward, text_reward
 from mmrl.rewards.format import format_reward
 from mmrl.rewards.iou import box_giou_reward, box_iou_reward, boxes_iou_reward, span_iou_reward
@@ -25,6 +30,9 @@ HIT = REWARDS.add("hit", Reward(name="hit", fn=hit_reward))
 NEAR = REWARDS.add("near", Reward(name="near", fn=near_reward))
 SPAN_IOU = REWARDS.add("span_iou", Reward(name="span_iou", fn=span_iou_reward))
 CHOICE = REWARDS.add("choice", Reward(name="choice", fn=choice_reward))
+CHOICES = REWARDS.add("choices", Reward(name="choices", fn=choices_reward))
+CHOICES_EXACT = REWARDS.add("choices_exact", Reward(name="choices_exact", fn=choices_exact_reward))
+CHOICES_F1 = REWARDS.add("choices_f1", Reward(name="choices_f1", fn=choices_f1_reward))
 NUMBER = REWARDS.add("number", Reward(name="number", fn=number_reward))
 TEXT = REWARDS.add("text", Reward(name="text", fn=text_reward))
 MAP_RIGHT = REWARDS.add("map_right", Reward(name="map_right", fn=map_right_reward))
