@@ -63,6 +63,12 @@ def build_parser() -> argparse.ArgumentParser:
     shown = command("show", show, f"list or describe: {', '.join(TOPICS)}, a recipe, a name")
     shown.add_argument("topic", metavar="TOPIC", help="|".join((*TOPICS, "RECIPE", "NAME")))
     _overrides(shown)
+    shown.add_argument(
+        "--to", metavar="FILE.png", help="draw samples of a task or data set (worlds: to a folder)"
+    )
+    shown.add_argument("--samples", type=_at_least_1, default=4, help="on the sheet (4)")
+    shown.add_argument("--split", metavar="NAME", help="of --to; default: train, or the first")
+    shown.add_argument("--seed", type=int, default=0, help="of the samples that are drawn (0)")
 
     score = command("score", commands.score, "score stored completions with a reward")
     score.add_argument("reward", metavar="REWARD", help="its name, or file.py:function")

@@ -12,12 +12,17 @@ from typing import Any
 from mmrl.cli.names import data_entry, dataset_files, is_dataset_file, is_file_name
 from mmrl.errors import ConfigError, nearest
 
-TOPICS = ("tasks", "rewards", "methods", "datasets", "schema")
+TOPICS = ("tasks", "worlds", "rewards", "methods", "datasets", "schema")
 
 
 def show(args: argparse.Namespace) -> int:
-    """Prints a topic's list, a recipe as it is resolved, or all that has the given name."""
+    """Prints a topic's list, a recipe as it is resolved, or all that has the given name.
+
+    With `--to` draws samples instead.
+    """
     topic = args.topic
+    if args.to is not None:
+        return _draw(args)
     if args.overrides and not is_file_name(topic):
         raise ConfigError(f"key=value changes a recipe; {topic} is not one")
     if topic in TOPICS:
@@ -26,6 +31,28 @@ def show(args: argparse.Namespace) -> int:
         print(_file(Path(topic), args.overrides), end="")
     else:
         print("\n\n".join(_named(topic)))
+    return 0
+
+
+def _draw(args: argparse.Namespace) -> int:
+    """Sheets of samples: of one task or data set to a file, of all worlds to a folder."""
+    from mmrl.cli.sheet import sheet_of, world_sheets
+    from mmrl.config.load import key_value
+
+    to = Path(args.to)
+    if args.topic == "worlds":
+        if args.overrides:
+            raise ConfigError("show worlds draws every level as it is; name one task to change it")
+        for path in world_sheets(to, args.samples, args.seed, args.split or "train"):
+            print(path)
+        return 0
+    entry = data_entry(args.topic, args.split)
+    options = dict(key_value(text) for text in args.overrides)
+    if options and "task" not in entry:
+        raise ConfigError(f"key=value sets an option of a world; {args.topic} is a data set")
+    if options:
+        entry["options"] = options
+    print(sheet_of(entry, args.samples, args.seed, to))
     return 0
 
 
@@ -40,6 +67,26 @@ def task_lines() -> list[str]:
         origin = "draws samples" if task.world else "reads a data set"
         rows.append((name, task.score_name, origin, rewards))
     return _table(("task", "measure", "origin", "rewards"), rows)
+
+
+def world_lines() -> list[str]:
+    """One line a level of each world: the options that it stands for."""
+    from mmrl.tasks.base import TASKS
+
+    rows = []
+    for name in TASKS:
+        task = TASKS.get(name)
+        for level, options in task.levels.items() if task.world is not None else ():
+            rows.append((name, level, ", ".join(f"{k}={_plain(v)}" for k, v in options.items())))
+    return [
+        *_table(("world", "level", "options"), rows),
+        "",
+        "draw some: mmrl show TASK --to X.png",
+    ]
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, list | tuple) else str(value)
 
 
 def reward_lines() -> list[str]:
@@ -86,6 +133,7 @@ def schema_lines() -> list[str]:
 
 _TOPIC_LINES: dict[str, Callable[[], list[str]]] = {
     "tasks": task_lines,
+    "worlds": world_lines,
     "rewards": reward_lines,
     "methods": method_lines,
     "datasets": dataset_lines,

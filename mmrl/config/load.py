@@ -212,14 +212,14 @@ def _override(data: dict[str, Any], places: Places, overrides: Overrides) -> Non
     elif isinstance(overrides, str):
         raise ConfigError(f"{OVERRIDE}: wanted a list of key=value; got {describe(overrides)}")
     else:
-        pairs = [_split(text) for text in overrides]
+        pairs = [key_value(text) for text in overrides]
     for key, value in pairs:
         _set(data, key, value)
         _forget(places, key)
         places[key] = OVERRIDE
 
 
-def _split(text: str) -> tuple[str, Any]:
+def key_value(text: str) -> tuple[str, Any]:
     """`key=value` to the key and the value as a recipe would read it (lists and mappings too)."""
     key, equals, raw = text.partition("=")
     key = key.strip()
