@@ -10,9 +10,10 @@ about otherwise has to be run to know its table, which is the sandbox's business
 from __future__ import annotations
 
 import ast
+import csv
 import operator
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +34,10 @@ _PASSED_ON = frozenset({"array", "asarray", "Series", "list", "tuple", "Index", 
 _SAME_FRAME = frozenset({"copy", "set_index", "reset_index", "astype"})
 _MISSING = frozenset({"nan", "NaN", "NA", "NaT"})
 _DRAWING = frozenset({"bar", "barh", "plot", "scatter", "step", "stem", "pie"})
-_SET_ASIDE = (ZeroDivisionError, OverflowError, TypeError, ValueError)
+_CHANGES = frozenset({"append", "extend", "insert", "pop", "remove", "reverse", "sort", "update"})
+_CSV_WORDS = frozenset({"skipinitialspace", "encoding", "engine"})
+"""Keywords of `read_csv` that do not change what CSV with commas and a header spells."""
+_SET_ASIDE = (ZeroDivisionError, OverflowError, TypeError, ValueError, csv.Error)
 
 
 class Unknown(Exception):
@@ -86,6 +90,9 @@ class Reader:
             targets, value = [node.target], node.value
         elif isinstance(node, ast.Expr):
             value = node.value
+            self._forget_changed(value)
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            self.names[node.target.id] = None
         if value is None:
             return
         if isinstance(value, ast.Call) and called_name(value.func) in _DRAWING:
@@ -101,6 +108,13 @@ class Reader:
                 self.names[target.id] = known
             elif isinstance(target, ast.Tuple | ast.List):
                 self._unpack(target, known)
+
+    def _forget_changed(self, value: ast.expr) -> None:
+        """A list or dict that a method changes in place is no longer what was written."""
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+            owner = value.func.value
+            if value.func.attr in _CHANGES and isinstance(owner, ast.Name):
+                self.names[owner.id] = None
 
     def known(self, node: ast.expr) -> Any:
         """The plain value of an expression, None where it cannot be told."""
@@ -173,12 +187,14 @@ class Reader:
         name = called_name(node.func)
         given = [self.value(arg, depth) for arg in node.args] if name in _READERS else []
         if name in _READERS:
+            if name == "read_csv":
+                return _csv_call(given, {str(word.arg) for word in node.keywords})
             keywords = {
                 str(word.arg): self.value(word.value, depth)
                 for word in node.keywords
                 if word.arg in ("data", "columns", "orient")
             }
-            return _READERS[name](given, keywords)
+            return _frame_call(given, keywords)
         if name in _PASSED_ON and node.args:
             return listed(self.value(node.args[0], depth))
         if name == "float" and len(node.args) == 1:
@@ -258,33 +274,42 @@ def _frame_call(given: list[Any], keywords: Mapping[str, Any]) -> Table:
         return data
     if isinstance(data, dict):
         if names is not None:
-            data = {str(name): data[str(name)] for name in listed(names) if str(name) in data}
+            data = {name: data[name] for name in _names(names) if name in data}
         return frame_of(data)
     rows = listed(data)
+    if sum(len(row) if isinstance(row, list | dict) else 1 for row in rows) > MAX_CELLS:
+        raise Unknown
     if rows and all(isinstance(row, dict) for row in rows):
         keys = list(dict.fromkeys(key for row in rows for key in row))
+        if len(keys) * len(rows) > MAX_CELLS:
+            raise Unknown
         return frame_of({key: [row.get(key) for row in rows] for key in keys})
     rows = [row if isinstance(row, list) else [row] for row in rows]
     width = len(rows[0]) if rows else 0
-    names = [str(i) for i in range(width)] if names is None else [str(n) for n in listed(names)]
+    names = [str(i) for i in range(width)] if names is None else _names(names)
     if any(len(row) != len(names) for row in rows) or len(set(names)) != len(names):
         raise Unknown
     return frame_of({name: [row[c] for row in rows] for c, name in enumerate(names)})
 
 
-def _csv_call(given: list[Any], keywords: Mapping[str, Any]) -> Table:
+def _names(value: Any) -> list[str]:
+    """Column names, which are texts or numbers: a list in one may be endless when written out."""
+    names = listed(value)
+    if not all(isinstance(name, str | int | float) for name in names):
+        raise Unknown
+    return [str(name) for name in names]
+
+
+def _csv_call(given: list[Any], keywords: Collection[str]) -> Table:
     """`read_csv(StringIO(text))`; a path cannot be read and has no line break."""
-    if not given or not isinstance(given[0], str) or "\n" not in given[0]:
+    if len(given) != 1 or not isinstance(given[0], str) or "\n" not in given[0]:
+        raise Unknown
+    if not _CSV_WORDS.issuperset(keywords):
         raise Unknown
     return table_of_csv(given[0])
 
 
-_READERS: Mapping[str, Callable[[list[Any], Mapping[str, Any]], Table]] = {
-    "DataFrame": _frame_call,
-    "from_dict": _frame_call,
-    "from_records": _frame_call,
-    "read_csv": _csv_call,
-}
+_READERS = frozenset({"DataFrame", "from_dict", "from_records", "read_csv"})
 
 
 def frame_of(columns: Mapping[str, Any]) -> Table:

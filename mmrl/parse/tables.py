@@ -20,6 +20,8 @@ Cell = str | float | None
 """A number, a text, or None for a missing value (NaN)."""
 MAX_CELLS = 10_000
 """A table with more is refused: no chart shows as many numbers."""
+MAX_COLUMNS = 64
+"""Columns of a table that are looked at; a chart has fewer."""
 
 _NUMBER = re.compile(
     r"\s*+([-+−]?+)\s*+[$€£]?+\s*+"
@@ -53,6 +55,9 @@ class Table:
 
 def table_of_columns(columns: Mapping[str, Iterable[object]]) -> Table:
     """A table of columns by name; values become cells (`cell_of`)."""
+    for name, column in columns.items():
+        if isinstance(column, str):
+            raise ValueError(f'column "{name}" is a text, not a list')
     cells = tuple(tuple(cell_of(value) for value in column) for column in columns.values())
     return Table(tuple(str(name) for name in columns), cells)
 
@@ -106,6 +111,10 @@ def gold_table(sample_id: str, value: object) -> Table | None:
             raise ValueError(f"it is {type(value).__name__}")
         if found.num_rows == 0:
             raise ValueError("it has no rows")
+        if len(found.columns) > MAX_COLUMNS or len(found.columns) * found.num_rows > MAX_CELLS:
+            raise ValueError(f"it has more than {MAX_COLUMNS} columns or {MAX_CELLS} cells")
+        if len(set(found.columns)) < len(found.columns):
+            raise ValueError("two of its columns have one name")
     except (ValueError, TypeError, csv.Error) as error:
         raise DataError(
             f'the table of sample "{sample_id}" should be CSV with a header, columns by name or a '

@@ -8,10 +8,8 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mmrl.parse.tables import Cell, Table, same_cell
+from mmrl.parse.tables import MAX_COLUMNS, Cell, Table, same_cell
 
-MAX_COLUMNS = 64
-"""Columns of a table that are looked at; a chart has fewer."""
 MAX_NAME = 100
 """Characters of a column name that are compared."""
 

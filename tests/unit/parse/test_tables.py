@@ -96,7 +96,10 @@ def test_gold_tables() -> None:
     assert gold_table("s", "a,b\n1,x\n2,y") == AB
     assert gold_table("s", {"a": [1, 2], "b": ["x", "y"]}) == AB
     assert gold_table("s", AB) is AB
-    for bad in ("a,b", 7, {"a": [1], "b": [1, 2]}, {"a": 3}, Table(("a",), ((),))):
+    wide = {str(i): [1] for i in range(65)}
+    long = {"a": range(10_001)}
+    bad_ones = ("a,b", 7, {"a": [1], "b": [1, 2]}, {"a": 3}, Table(("a",), ((),)))
+    for bad in (*bad_ones, {"a": "12"}, "a,a\n1,2", "a,b\r1,2\n3,4", wide, long):
         with pytest.raises(DataError, match='table of sample "s"'):
             gold_table("s", bad)
 
@@ -151,6 +154,13 @@ def test_programs_that_spell_a_table(code: str) -> None:
         "chart_data = pd.DataFrame({**{'a': [1]}})",
         "chart_data = chart_data",
         "chart_data = __import__('os').getcwd()",
+        "a = [1]\na.append(2)\nchart_data = pd.DataFrame({'a': a})",
+        "a = [1]\na += [2]\nchart_data = pd.DataFrame({'a': a})",
+        "a = {'a': [1]}\na.update(b=[2])\nchart_data = pd.DataFrame(a)",
+        "chart_data = pd.read_csv(io.StringIO('a;b\\n1;2'), sep=';')",
+        "chart_data = pd.read_csv(io.StringIO('a,b\\n1,2'), header=None)",
+        "chart_data = pd.read_csv(io.StringIO('a,b\\r1,2\\n3,4'))",  # csv.Error is no ValueError
+        "chart_data = pd.DataFrame([[1]], columns=[[1, 2]])",
     ],
 )
 def test_programs_that_do_not(code: str) -> None:
@@ -223,6 +233,13 @@ DEEP = {
     "names": "chart_data = pd.DataFrame({" + ",".join(f"'{i}':[1]" for i in range(3000)) + "})",
     "doubling": "x = [1]\n" + "x = x + x\n" * 3000,
     "nesting": "x = [1]\n" + "x = [x, x]\n" * 2900 + "plt.bar(x, x)",
+    "columns without end": "x = [1]\n" + "x = [x] * 10\n" * 30 + "pd.DataFrame([[1]], columns=[x])",
+    "a row many times": "r = [0] * 5000\nchart_data = pd.DataFrame([r] * 9000)",
+    "a record many times": "r = {" + ",".join(f"'{i}':1" for i in range(1500)) + "}\n"
+    "chart_data = pd.DataFrame([r] * 9000)",
+    "records without a common key": "chart_data = pd.DataFrame(["
+    + ",".join(f"{{{i}:1}}" for i in range(3500))
+    + "])",
     "zips": "x = list(range(5000))\n" + "y = list(zip(x, x, x, x))\n" * 1200,
     "splits": "x = '" + "a " * 8000 + "'\n" + "y = x.split()\n" * 1100,
     "times": "x = 9\n" + "x = x * x\n" * 3200,
@@ -240,7 +257,7 @@ DEEP = {
 def test_hostile_programs_end_at_once(name: str) -> None:
     start = time.process_time()
     found = (table_of_program(DEEP[name]), table_of_plot(DEEP[name]))
-    assert time.process_time() - start < 1.0  # 0.2 s at most where this was written
+    assert time.process_time() - start < 0.6  # 0.2 s at most where this was written
     assert all(table is None or isinstance(table, Table) for table in found)
 
 
