@@ -1,4 +1,4 @@
-"""`mmrl show TASK|DATASET --to FILE.png`: samples with question and gold answer, drawn on one sheet.
+"""`mmrl show TASK|DATASET --to FILE.png`: samples with question and gold answer on one sheet.
 
 Pictures stand as they are (small ones enlarged by a whole factor, without smoothing), with
 reference boxes outlined; clips are strips of frames with their seconds, those inside the reference
@@ -34,7 +34,6 @@ _FRAME = 96
 _GAP, _LINE, _TEXT = 8, 15, 12
 _MOST_LINES = 12
 _OUTLINE, _QUESTION, _GOLD, _GREY = (235, 0, 200), (0, 0, 0), (0, 70, 190), (110, 110, 110)
-_COLOURS = 64
 
 
 def world_sheets(folder: Path, samples: int, seed: int, split: str) -> Iterator[Path]:
@@ -56,7 +55,7 @@ def sheet_of(entry: Mapping[str, Any], samples: int, seed: int, to: Path) -> Pat
     with MediaStore(workers=1) as store:
         sheet = draw_sheet([view[i] for i in range(num)], store, to.stem)
     to.parent.mkdir(parents=True, exist_ok=True)
-    few = sheet.quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few = sheet.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(to, "png", optimize=True)
     return to
 
