@@ -6,9 +6,10 @@ A line is one of
     [["A", "B", "C"], ["A", "B", "D"]]           several courses: a line that branches after B
     {"tracks": [["A", "B", "C", "A"]], "one_way": true}
 
-A course that ends where it begins is a loop. Names are compared by `stop_key` and `line_key`, which
-forgive what a reader would: case, hyphens, "Station", "(Transfer Station)". Unlike the normaliser
-of ReasonMap they work on whole words, so "Technology" and "Univ." survive.
+A course that ends where it begins is a loop; it may call at a name twice, as New York's R does at
+"36 St" (two stations of one name are one stop here). Names are compared by `stop_key` and
+`line_key`, which forgive what a reader would: case, hyphens, "Station", "(Transfer Station)".
+Unlike the normaliser of ReasonMap they work on whole words: "Technology" and "Univ." survive.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise, product
 from typing import Any
 
 _BRACKETED = re.compile(r"\([^()]*\)")
@@ -59,32 +61,42 @@ def line_key(name: str) -> str:
 
 @dataclass(frozen=True)
 class Track:
-    """One course of a line: stop keys in order. A loop does not repeat its first stop."""
+    """One course of a line: stop keys in order, a loop without its first stop at the end."""
 
     stops: tuple[str, ...]
     is_loop: bool = False
     one_way: bool = False
 
     @cached_property
-    def place(self) -> Mapping[str, int]:
-        """Stop key -> its number along the course."""
-        return {stop: i for i, stop in enumerate(self.stops)}
+    def places(self) -> Mapping[str, tuple[int, ...]]:
+        """Stop key -> its numbers along the course: one, but for names that come again."""
+        found: dict[str, tuple[int, ...]] = {}
+        for i, stop in enumerate(self.stops):
+            found[stop] = (*found.get(stop, ()), i)
+        return found
 
     def rides(self, start: str, end: str) -> tuple[Via, ...]:
         """The stops passed on each way from `start` to `end` without a change; () where none."""
-        a, b = self.place.get(start), self.place.get(end)
-        if a is None or b is None or a == b:
+        if start == end:
             return ()
         n, found = len(self.stops), []
-        for step in (1,) if self.one_way else (1, -1):
-            if self.is_loop:
-                count = (b - a) * step % n
-            elif (b - a) * step > 0:
-                count = (b - a) * step
-            else:
-                continue
-            found.append(tuple(self.stops[(a + step * k) % n] for k in range(1, count)))
+        for a, b in product(self.places.get(start, ()), self.places.get(end, ())):
+            for step in (1,) if self.one_way else (1, -1):
+                if self.is_loop:
+                    count = (b - a) * step % n
+                elif (b - a) * step > 0:
+                    count = (b - a) * step
+                else:
+                    continue
+                found.append(tuple(self.stops[(a + step * k) % n] for k in range(1, count)))
         return tuple(found)
+
+    def serves(self, start: str, end: str) -> bool:
+        """Whether a train goes from `start` to `end`, another stop: as `rides`, but quicker."""
+        a, b = self.places.get(start), self.places.get(end)
+        if a is None or b is None or start == end:
+            return False
+        return self.is_loop or not self.one_way or a[0] < b[-1]
 
 
 @dataclass(frozen=True)
@@ -113,7 +125,7 @@ def read_lines(value: Any) -> Lines:
     """Lines of a mapping name -> stops in one of the forms above.
 
     A ValueError says what is wrong: names that are not text, a course with fewer than two stops or
-    a stop twice, two lines with one key.
+    one twice in a row, two lines with one key.
     """
     if not isinstance(value, Mapping) or not value:
         raise ValueError(f"lines should map line names to their stops; got {value!r:.80}")
@@ -154,8 +166,10 @@ def _track(name: str, course: Sequence[Any], one_way: bool) -> Track:
         raise ValueError(f'line "{name}": a stop without a name among {course!r:.60}')
     is_loop = len(keys) > 3 and keys[0] == keys[-1]
     stops = tuple(keys[:-1] if is_loop else keys)
-    if len(stops) < 2 or len(set(stops)) != len(stops):
-        raise ValueError(f'line "{name}": a course needs two stops and none twice: {course!r:.60}')
+    if len(set(stops)) < 2 or any(a == b for a, b in pairwise(stops)):
+        raise ValueError(
+            f'line "{name}": a course needs two stops and none twice in a row: {course!r:.60}'
+        )
     return Track(stops, is_loop, one_way)
 
 

@@ -104,16 +104,17 @@ def route_span(text: str) -> tuple[int, int] | None:
 def parse_map_answer(text: str) -> Parsed:
     r"""The answer of a completion to a ReasonMap question, which asks for no tags around it.
 
-    In this order: inside `<answer>`, inside the last `\boxed{}`, the last route in blocks (these
-    are well-formed), after the last "the answer is", or the whole completion where it is one word
+    In this order: inside `<answer>`, the last of `\boxed{}` and of routes in blocks (these are
+    well-formed), after the last "the answer is", or the whole completion where it is one word
     (the verdict of these is `NO_ANSWER`: there is one, but unmarked).
     """
     if "<answer>" in text:
         return parse_completion(text)
     boxed = parse_boxed(text)
-    if boxed.answer:
+    span, box = route_span(text), boxed.answer_span
+    if boxed.answer and (span is None or box is None or span[0] < box[1]):
         return boxed
-    if (span := route_span(text)) is not None:
+    if span is not None:
         return _parsed(text, span, Verdict.OK)
     said = list(_SAID.finditer(text))
     if said:
@@ -164,6 +165,8 @@ def _leg(fields: dict[str, str]) -> Leg | None:
     if (via := fields.get("via stops")) is not None:
         stops = () if via.casefold() in _NO_STOPS else tuple(via.split(","))
         leg = replace(leg, via=tuple(s.strip(_MARKS + "[]") for s in stops))
+        if any(len(stop) > MAX_NAME for stop in leg.via or ()):
+            return None
     return leg
 
 

@@ -49,10 +49,11 @@ class DifficultyWeighted:
     def weight(self, sample: Sample) -> float:
         """W of a sample; a map without a known difficulty is a DataError."""
         level: Any = sample.meta.get("difficulty_city")
-        if level not in self.of_map:
+        if not isinstance(level, str) or level not in self.of_map:
             raise DataError(
                 f'sample "{sample.id}": meta["difficulty_city"] is {level!r}.'
                 f"{nearest(str(level), self.of_map)}"
             )
-        needs_change = int(sample.meta.get("question_transfer_count", -1)) >= 1
+        count: Any = sample.meta.get("question_transfer_count")
+        needs_change = isinstance(count, int | float) and count >= 1  # None and NaN are neither
         return self.of_map[level] + (self.of_transfers if needs_change else 0.0)

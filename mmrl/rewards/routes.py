@@ -10,7 +10,8 @@ Departures from the official scorer, each measured there (tests/vectors/rewardma
 be a ride that the line offers (direction, branches) and not of zero length, no stop is changed at
 twice, and a change leads to another line; the excess of legs counts from transfers + 1, not from
 transfers; points are floored at 0 and divided by those of the reference route, so that every right
-and shortest answer earns 1.
+and shortest answer earns 1. Instead of being cut at 10 they stand as they are: with the cut, two
+right legs of three earned as much as all three.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.types import Clock, Rollout, Sample
 
 MOST_POINTS = 10.0
-"""Cap of the detail points (RewardMap, algorithm 1)."""
+"""Cap of the published detail points (RewardMap, algorithm 1)."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,8 @@ def detail_points(route: Route, plan: Plan) -> float:
     """RewardMap's detail points, mended; 0 where the ends are wrong.
 
     2 for the ends; for each of the first transfers + 1 legs that can be ridden and arrive at a new
-    stop 3, or 4 if no change is needed; 1 for each of them that ends where the next one begins; -5
-    for each further leg; at most 10. No floor here.
+    stop 3, or 4 if no change is needed; 1 for each of them that ends where the next one, which can
+    be ridden too, begins; -5 for each further leg. Neither floor nor cap here.
     """
     if not _ends_right(route, plan):
         return 0.0
@@ -161,9 +162,10 @@ def detail_points(route: Route, plan: Plan) -> float:
         if following is not None and _needless(ride, following):
             continue
         points += 4.0 if plan.transfers == 0 else 3.0
-        if following is not None and i < plan.transfers and ride.arrival == following.departure:
+        connects = following is not None and ride.arrival == following.departure
+        if following is not None and connects and following.ways and i < plan.transfers:
             points += 1.0
-    return min(MOST_POINTS, points)
+    return points
 
 
 def published_points(route: Route, plan: Plan) -> float:

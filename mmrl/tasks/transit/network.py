@@ -66,7 +66,7 @@ class Network:
                 for stop in wave
                 for number, _ in self._at[stop]
                 for other in self._courses[number][1].stops
-                if other not in changes and self._courses[number][1].rides(stop, other)
+                if other not in changes and self._courses[number][1].serves(stop, other)
             }
             changes |= dict.fromkeys(fresh, level)
             wave, level = fresh, level + 1

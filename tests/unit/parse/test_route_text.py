@@ -85,6 +85,7 @@ def test_forgiven_writing(text):
         "Route Name: 1\nDeparture Stop: A\nDeparture Stop: B\nArrival Stop: C",
         "Route Name: 1\nDeparture Stop: A\nArrival Stop: C\nNumber of Via Stops: some",
         "Route Name: 1\nDeparture Stop: A\nArrival Stop: " + "C" * 121,
+        "Route Name: 1\nDeparture Stop: A\nArrival Stop: C\nVia Stops: " + "B" * 121,
         "\n--\n".join([BLOCKS] * 33),
     ],
 )
@@ -120,6 +121,8 @@ def test_the_last_route_of_a_completion_is_its_answer():
         (" no. ", "no", Verdict.NO_ANSWER),
         ("there are 3 lines", None, Verdict.NO_ANSWER),
         ("", None, Verdict.NO_ANSWER),
+        (f"\\boxed{{2}} changes:\n{BLOCKS}", BLOCKS, Verdict.OK),  # the last one counts
+        (f"{BLOCKS}\nso \\boxed{{2}}", "2", Verdict.OK),
     ],
 )
 def test_answers_without_tags(text, answer, verdict):
@@ -177,6 +180,23 @@ def test_rides_of_a_course_a_loop_and_a_branch():
     assert branch.stops == ("a", "b", "c", "d")
 
 
+def test_a_name_that_comes_again_is_served_at_both_places():
+    track = Track(("a", "b", "c", "b", "d"))  # as New York's line R with its two "36 St"
+    assert track.rides("a", "b") == ((), ("b", "c"))
+    assert track.rides("b", "d") == (("c", "b"), ())
+    assert track.rides("c", "b") == ((), ())
+    assert Track(("a", "b", "c", "b"), one_way=True).rides("c", "b") == ((),)
+    assert read_lines({"R": ["a", "b", "c", "b", "d"]})["r"].stops == ("a", "b", "c", "d")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from("abcdef"), min_size=2, max_size=8), st.booleans(), st.booleans(),
+       st.sampled_from("abcdefg"), st.sampled_from("abcdefg"))  # fmt: skip
+def test_served_is_where_a_ride_exists(stops, is_loop, one_way, start, end):
+    track = Track(tuple(stops), is_loop, one_way)
+    assert track.serves(start, end) is bool(track.rides(start, end))
+
+
 def test_a_course_that_comes_back_is_a_loop():
     assert read_lines({"4": ["a", "b", "c", "a"]})["4"].tracks == (Track(("a", "b", "c"), True),)
 
@@ -188,7 +208,8 @@ def test_a_course_that_comes_back_is_a_loop():
         ({}, "should map line names"),
         ({"": ["a", "b"]}, "is not one"),
         ({"x": ["a"]}, "needs two stops"),
-        ({"x": ["a", "b", "A"]}, "none twice"),
+        ({"x": ["a", "A", "b"]}, "none twice in a row"),
+        ({"x": ["a", "b", "c", "c", "a"]}, "none twice in a row"),
         ({"x": ["a", 3]}, "should be a list of names"),
         ({"x": [["a", "?!"]]}, "without a name"),
         ({"x": 3}, "should be a list of names"),

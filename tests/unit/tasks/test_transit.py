@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 from collections import Counter
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 from builders import CLOCK, a_rollout
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from mmrl.errors import ConfigError
+from mmrl.parse.lines import line_key, stop_key
 from mmrl.tasks.base import TASKS
 from mmrl.tasks.transit.network import Network, Stage
 from mmrl.tasks.transit.octilinear import LEVELS, LINE_COLOURS, draw_map
@@ -49,6 +52,57 @@ def test_routes_by_hand():
         **dict.fromkeys("BCD", 0), **dict.fromkeys("EFLMN", 1), **dict.fromkeys("GHK", 2),
     }  # fmt: skip
     assert NET.interchanges == ("C", "D", "F")
+
+
+def fewest(network: Network, start: str, end: str) -> tuple[int, int] | None:
+    """(changes, stops) of the best route by trying all rides from all stops, ride after ride."""
+    stops_to = {start: 0}
+    for changes in range(len(network.stops)):
+        fresh: dict[str, int] = {}
+        for stop, count in stops_to.items():
+            for other in network.stops:
+                for way in network.rides(stop, other):
+                    fresh[other] = min(fresh.get(other, 999), count + len(way) + 1)
+        if end in fresh:
+            return changes, fresh[end]
+        stops_to = fresh
+    return None
+
+
+COURSES = st.lists(st.sampled_from("ABCDEFGH"), min_size=2, max_size=6, unique=True).flatmap(
+    lambda c: st.sampled_from([c, [*c, c[0]]] if len(c) > 2 else [c])
+)
+NETWORKS = st.lists(
+    st.builds(
+        lambda tracks, way: {"tracks": tracks, "one_way": way},
+        st.lists(COURSES, min_size=1, max_size=2),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=4,
+).map(lambda lines: Network({f"line {i}": line for i, line in enumerate(lines)}))
+
+
+@settings(max_examples=200, deadline=None)
+@given(NETWORKS, st.data())
+def test_best_routes_are_those_of_trying_everything(network, data):
+    """Loops, branches and one-way lines: equal changes and stops, and each leg is a ride."""
+    start, end = data.draw(st.tuples(*[st.sampled_from(network.stops)] * 2))
+    if start == end:
+        return
+    stages, best = network.best_route(start, end), fewest(network, start, end)
+    assert network.transfers_from(start).get(end) == (best[0] if best else None)
+    if stages is None:
+        assert best is None
+        return
+    assert (len(stages) - 1, sum(len(s.stops) - 1 for s in stages)) == best
+    assert (stages[0].stops[0], stages[-1].stops[-1]) == (start, end)
+    for one, then in pairwise(stages):
+        assert one.stops[-1] == then.stops[0]
+    for stage in stages:
+        line = network.lines[line_key(stage.line)]
+        keys = [stop_key(stop) for stop in stage.stops]
+        assert tuple(keys[1:-1]) in line.rides(keys[0], keys[-1])
 
 
 @pytest.mark.parametrize(
