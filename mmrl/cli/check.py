@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mmrl.config.load import LoadedRun
     from mmrl.config.schema import DataEntry
     from mmrl.data.check import Finding
+    from mmrl.rewards.workers import RewardPool
+    from mmrl.roles import Reward
 
 
 def check(args: argparse.Namespace) -> int:
@@ -29,6 +31,7 @@ def _recipe(args: argparse.Namespace) -> int:
     loaded = load_recipe(args.target, args.overrides)
 
     from mmrl.train.assemble import check_recipe
+    from mmrl.train.rewards import reward_pool
     from mmrl.train.run import import_plugins
 
     import_plugins(loaded)
@@ -36,10 +39,47 @@ def _recipe(args: argparse.Namespace) -> int:
     print(f"{args.target}: settings fit together")
     planner = prompt_planner(loaded)
     failed = 0
-    for key, entry in _entries(loaded):
-        print(f"{key} ({entry.task or entry.cfg or entry.dataset}, split {entry.split})")
-        failed += _check_rows(entry.given(), args, planner, loaded.run.seed)
+    later: set[str] = set()
+    with reward_pool(loaded.run) as pool:
+        for key, entry in _entries(loaded):
+            print(f"{key} ({entry.task or entry.cfg or entry.dataset}, split {entry.split})")
+            rewards = _rewards(loaded, key, later)
+            failed += _check_rows(
+                entry.given(), args, planner, loaded.run.seed, rewards=rewards, pool=pool
+            )
+    if later:
+        print(f"not judged here, since they ask a model: {', '.join(sorted(later))}")
     return _verdict(failed)
+
+
+def _rewards(
+    loaded: LoadedRun, key: str, later: set[str]
+) -> Callable[[str], Sequence[Reward]] | None:
+    """What judges an entry's rollouts, by task: the rewards of the method and of the recipe.
+
+    Evaluation judges by all stages' rewards; data of supervised stages by their tasks' own. Names
+    of rewards that need evidence are added to `later`.
+    """
+    from mmrl.train.assemble import TaskMethods, stage_spec, stages_of
+
+    by_stage = [
+        TaskMethods(loaded, stage, i, stage_spec(loaded, stage))
+        for i, stage in enumerate(stages_of(loaded.run))
+        if stage.kind == "rl"
+        and (
+            key.startswith((f"stages.{i}.", "eval."))
+            or (key.startswith("data.") and not stage.data)
+        )
+    ]
+    if not by_stage:
+        return None
+
+    def of(task: str) -> Sequence[Reward]:
+        found = {r.name: r for stage in by_stage for r in stage[task]}
+        later.update(name for name, reward in found.items() if reward.needs)
+        return list(found.values())
+
+    return of
 
 
 def _data(args: argparse.Namespace) -> int:
@@ -103,14 +143,22 @@ def _entries(loaded: LoadedRun) -> list[tuple[str, DataEntry]]:
     return list(distinct.values())
 
 
-def _check_rows(entry: Mapping[str, Any], args: argparse.Namespace, planner: Any, seed: int) -> int:
+def _check_rows(
+    entry: Mapping[str, Any],
+    args: argparse.Namespace,
+    planner: Any,
+    seed: int,
+    *,
+    rewards: Callable[[str], Sequence[Reward]] | None = None,
+    pool: RewardPool | None = None,
+) -> int:
     """Prints the findings of the entry's first rows; the number of errors among them."""
     from mmrl.data.check import check_data
     from mmrl.data.registry import open_data
 
     view = open_data(entry, None, seed)
     looked = args.rows if view.size is None else min(args.rows, view.size)
-    findings = check_data(view, policy=planner, limit=looked)
+    findings = check_data(view, policy=planner, limit=looked, rewards=rewards, pool=pool)
     _print(findings)
     of = "drawn samples" if view.size is None else f"of {view.size} rows"
     errors = sum(finding.level == "error" for finding in findings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +16,15 @@ from mmrl.errors import ConfigError, DataError, MediaError, PolicyError
 from mmrl.media.image import ImageHeader
 from mmrl.media.plan import ImagePlan, MediaBudget
 from mmrl.media.store import MediaStore
-from mmrl.rewards.outcome import judge
+from mmrl.rewards.outcome import Outcome, judge
+from mmrl.rewards.workers import RewardPool
 from mmrl.roles import Reward
 from mmrl.tasks.base import TASKS, Task
 from mmrl.types import Clock, MediaInfo, Prompt, Rollout, Sample, Segment, StopReason
 
 Level = Literal["error", "warning", "info"]
+RewardsOf = Callable[[str], Sequence[Reward]]
+"""Rewards by task name."""
 DRAWN_SAMPLES = 64
 """Samples that are looked at of a world without an end, when no limit is given."""
 MOST_ALIKE = 10
@@ -36,7 +39,7 @@ class Finding:
 
     level: Level
     rule: str
-    """`row`, `id`, `media`, `gold`, `reward`, `tokens`, `rows` or `summary`."""
+    """`row`, `id`, `media`, `gold`, `reward`, `tokens`, `rows`, `evidence` or `summary`."""
     where: str
     """`file:line`, or the sample of a world."""
     message: str
@@ -68,17 +71,20 @@ def check_data(
     data: SampleView | DatasetSpec | str | Path,
     *,
     split: str = DEFAULT_SPLIT,
-    rewards: Sequence[Reward] | None = None,
+    rewards: Sequence[Reward] | RewardsOf | None = None,
     policy: Any = None,
     limit: int | None = None,
     store: MediaStore | None = None,
+    pool: RewardPool | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Finding]:
     """All that is wrong with the rows; errors first. Never stops at the first.
 
     Every row is read, its media are decoded, its gold answer must earn the maximum and an empty
-    one the minimum of every reward (`rewards`, or the task's) that needs no evidence. With a
-    `policy` prompts are planned against its token budget. `limit` looks at the first rows only;
+    one the minimum of every reward that needs no evidence: the task's, or `rewards`. Where these
+    are given by task, as a recipe does, those that are not the task's own must only work, and gold
+    that earns less than nothing at all is a warning; `pool` runs the isolated ones. With a `policy`
+    prompts are planned against its token budget. `limit` looks at the first rows only;
     `progress(done, of)` is called after each.
     """
     found = _Findings()
@@ -105,7 +111,7 @@ def check_data(
                     first = view.where(ids[sample.id])
                     found.add("id", where, f'id "{sample.id}" is that of {first} too')
                 ids.setdefault(sample.id, index)
-                length = _check_sample(sample, where, rewards, policy, media, found)
+                length = _check_sample(sample, where, rewards, policy, media, pool, found)
                 lengths += [length] if length is not None else []
             if progress is not None:
                 progress(index + 1, total)
@@ -129,9 +135,10 @@ def _read(view: SampleView, index: int, where: str, found: _Findings) -> Sample 
 def _check_sample(
     sample: Sample,
     where: str,
-    rewards: Sequence[Reward] | None,
+    rewards: Sequence[Reward] | RewardsOf | None,
     policy: Any,
     store: MediaStore,
+    pool: RewardPool | None,
     found: _Findings,
 ) -> int | None:
     """Adds what is wrong with one sample; returns its prompt's tokens where a policy planned it."""
@@ -150,7 +157,10 @@ def _check_sample(
             infos, length = tuple(plan.media), int(plan.num_tokens)
         except (PolicyError, MediaError) as error:
             found.add("tokens", where, str(error))
-    _check_answers(sample, task, task.rewards if rewards is None else rewards, infos, where, found)
+    own = task.rewards if rewards is None or callable(rewards) else rewards
+    asked = rewards(task.name) if callable(rewards) else own
+    strict = {reward.name for reward in asked if any(reward.fn == r.fn for r in own)}
+    _check_answers(sample, task, asked, strict, infos, where, pool, found)
     return length
 
 
@@ -189,10 +199,13 @@ def _check_answers(
     sample: Sample,
     task: Task,
     rewards: Sequence[Reward],
+    strict: Set[str],
     infos: tuple[MediaInfo, ...],
     where: str,
+    pool: RewardPool | None,
     found: _Findings,
 ) -> None:
+    """Judges gold and an empty completion; rewards that are not `strict` may give any value."""
     try:
         gold = task.gold(sample)
     except DataError as error:
@@ -202,23 +215,40 @@ def _check_answers(
         text = f"no gold answer can be made of {sample.target!r:.60}: {type(error).__name__}"
         found.add("gold", where, f"{text}: {error}")
         return
-    for name, text, end in (("gold answer", gold, 1), ("empty completion", "", 0)):
-        rollout = _said(text, task, infos)
+    said = {"gold answer": _said(gold, task, infos), "empty completion": _said("", task, infos)}
+    ends = {"gold answer": 1, "empty completion": 0}
+    earned: dict[str, list[float]] = {}
+    for name, rollout in said.items():
         for reward in rewards:
             if reward.needs:
                 continue
-            outcome = judge(reward.fn, (rollout, sample, {}, _CLOCK), reward.bounds)
-            wanted = reward.bounds[end]
+            outcome = _judged(reward, rollout, sample, pool)
             if outcome.failure is not None:
                 message = f'reward "{reward.name}" of the {name} fails: {outcome.failure}'
-            elif outcome.value is None or abs(outcome.value - wanted) <= _SMALL:
-                continue  # None: the reward does not apply to this row
-            else:
+                found.add("reward", where, message)
+            elif outcome.value is None:
+                continue  # the reward does not apply to this row
+            elif reward.name not in strict:
+                earned.setdefault(reward.name, []).append(outcome.value)
+            elif abs(outcome.value - reward.bounds[ends[name]]) > _SMALL:
                 message = (
-                    f'the {name} {text!r:.80} earns {outcome.value:g} of reward "{reward.name}", '
-                    f"expected {wanted:g}"
+                    f"the {name} {rollout.text!r:.80} earns {outcome.value:g} of reward "
+                    f'"{reward.name}", expected {reward.bounds[ends[name]]:g}'
                 )
-            found.add("reward", where, message)
+                found.add("reward", where, message)
+    for name, values in earned.items():
+        if len(values) == 2 and values[0] < values[1] - _SMALL:
+            message = (
+                f'the gold answer {gold!r:.80} earns {values[0]:g} of reward "{name}", an empty '
+                f"completion {values[1]:g}"
+            )
+            found.add("reward", where, message, "warning")
+
+
+def _judged(reward: Reward, rollout: Rollout, sample: Sample, pool: RewardPool | None) -> Outcome:
+    if pool is not None and reward.isolated:
+        return pool.submit_one(reward, rollout, sample, {}, _CLOCK).result()
+    return judge(reward.fn, (rollout, sample, {}, _CLOCK), reward.bounds)
 
 
 def _said(text: str, task: Task, infos: tuple[MediaInfo, ...]) -> Rollout:

@@ -76,3 +76,49 @@ def test_overrides_belong_to_recipes(tmp_path: Path, capsys: pytest.CaptureFixtu
     path = write_choices(tmp_path, ["A"])
     assert main(["check", str(path), "seed=1"]) == 2
     assert "is a data set" in capsys.readouterr().err
+
+
+USER = """
+import time
+
+def fails(rollout, sample):
+    return 1.0 / len(rollout.text)  # an empty completion divides by zero
+
+def lazy(rollout, sample):
+    return 1.0 / (1.0 + len(rollout.text))
+
+def short(rollout, sample):
+    return 0.5
+
+def hangs(rollout, sample):
+    time.sleep(60)
+"""
+
+
+def test_a_recipes_own_rewards_are_judged_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(USER)
+    recipe = tmp_path / "r.yaml"
+
+    def said(*functions: str) -> tuple[int, str]:
+        listed = ", ".join(f"{{name: {f}, function: mine.py:{f}, timeout_s: 2}}" for f in functions)
+        recipe.write_text(
+            f"policy: {{model: {TINY}}}\n"
+            "method: {name: dapo}\n"
+            "rollout: {max_new_tokens: 48}\n"
+            f"rewards: [{{name: box_iou}}, {listed}]\n"
+            "data: [{task: digit_box}]\n"
+            "eval: {data: []}\n"
+        )
+        return main(["check", str(recipe), "--rows", "1"]), capsys.readouterr().out
+
+    code, out = said("short")  # neither end of its bounds, as a length reward; overlong is DAPO's
+    assert code == 0, out
+    code, out = said("short", "lazy")
+    assert code == 0
+    assert 'of reward "lazy", an empty completion 1' in out and "warning" in out
+    code, out = said("fails", "hangs")
+    assert code == 1 and out.endswith("3 errors\n")
+    assert 'reward "fails" of the empty completion fails: exception: ZeroDivisionError' in out
+    assert out.count('reward "hangs" of the ') == 2 and "timeout" in out
