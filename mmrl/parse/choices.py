@@ -34,7 +34,7 @@ def parse_choice(text: str, num_options: int = 26) -> str | None:
     return letter if letter is not None and letter in allowed else None
 
 
-_BETWEEN = re.compile(r"\s*+(?:[,;&/]|\band\b|\s)\s*+", re.IGNORECASE)
+_BETWEEN = re.compile(r"[\s,;&/]++")
 
 
 def parse_choices(text: str, num_options: int = 26) -> frozenset[str] | None:
@@ -43,7 +43,8 @@ def parse_choices(text: str, num_options: int = 26) -> frozenset[str] | None:
     Understood: `A,C`, `A, C`, `(A),(C)`, `A;C`, `A and C`, `a c`, `A.`; one letter as by
     `parse_choice`. `AC` is a word, not a list. A letter beyond `num_options` spoils the list.
     """
-    parts = [part for part in _BETWEEN.split(text.strip(" \t\r\n*_`.,;")) if part]
+    words = _BETWEEN.split(text.strip(" \t\r\n*_`.,;"))
+    parts = [word for word in words if word and word.lower() != "and"]
     letters = [_ALONE.fullmatch(part) for part in parts]
     if len(parts) < 2 or any(letter is None for letter in letters):
         one = parse_choice(text, num_options)

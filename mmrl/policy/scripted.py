@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,10 @@ class Scripted:
     def encode(self, messages: Messages, *, name: str = "") -> Prompt:
         uniform = normalise(messages)
         return Prompt(messages=uniform, token_ids=self.encode_text(_text_of(uniform)))
+
+    def extend(self, prompt: Prompt, ids: Sequence[int]) -> Prompt:
+        """The prompt with further tokens behind it: a script may answer to what they say."""
+        return replace(prompt, token_ids=(*prompt.token_ids, *ids))
 
     def encode_text(self, text: str) -> tuple[int, ...]:
         return tuple(map(ord, text))
@@ -136,7 +141,7 @@ class Scripted:
         return path
 
     def _texts(self, prompt: Prompt, group_size: int) -> list[str]:
-        said = _text_of(prompt.messages)
+        said = self.decode(prompt.token_ids)
         known = [q for q in self.script if q in said]
         if not known:
             raise PolicyError(f'the script has no answer to "{said}".' + nearest(said, self.script))

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from mmrl.rewards.answer_kinds import (
+    answer_kind_reward,
+    near_number_reward,
+    rouge_reward,
+    rounded_number_reward,
+    transcript_reward,
+)
 from mmrl.rewards.charts import (
     chart_answer_reward,
     chart_data_reward,
@@ -14,6 +21,7 @@ from mmrl.rewards.choice import (
     choices_f1_reward,
     choices_reward,
 )
+from mmrl.rewards.choice_consistency import Consistency
 from mmrl.rewards.exact import number_reward, text_reward
 from mmrl.rewards.format import format_reward
 from mmrl.rewards.iou import box_giou_reward, box_iou_reward, boxes_iou_reward, span_iou_reward
@@ -33,6 +41,14 @@ CHOICE = REWARDS.add("choice", Reward(name="choice", fn=choice_reward))
 CHOICES = REWARDS.add("choices", Reward(name="choices", fn=choices_reward))
 CHOICES_EXACT = REWARDS.add("choices_exact", Reward(name="choices_exact", fn=choices_exact_reward))
 CHOICES_F1 = REWARDS.add("choices_f1", Reward(name="choices_f1", fn=choices_f1_reward))
+CONSISTENCY = REWARDS.add("consistency", Consistency().reward())
+ROUNDED_NUMBER = REWARDS.add(
+    "rounded_number", Reward(name="rounded_number", fn=rounded_number_reward)
+)
+NEAR_NUMBER = REWARDS.add("near_number", Reward(name="near_number", fn=near_number_reward))
+TRANSCRIPT = REWARDS.add("transcript", Reward(name="transcript", fn=transcript_reward))
+ROUGE = REWARDS.add("rouge", Reward(name="rouge", fn=rouge_reward))
+ANSWER_KIND = REWARDS.add("answer_kind", Reward(name="answer_kind", fn=answer_kind_reward))
 NUMBER = REWARDS.add("number", Reward(name="number", fn=number_reward))
 TEXT = REWARDS.add("text", Reward(name="text", fn=text_reward))
 MAP_RIGHT = REWARDS.add("map_right", Reward(name="map_right", fn=map_right_reward))

@@ -79,6 +79,7 @@ TASKS: Registry[Task] = Registry(
         "mmrl.tasks.gui",
         "mmrl.tasks.temporal",
         "mmrl.tasks.choice",
+        "mmrl.tasks.answer_kinds",
         "mmrl.tasks.preference",
         "mmrl.tasks.text",
         "mmrl.tasks.transit.task",

@@ -21,7 +21,7 @@ from mmrl.eval.run import Evaluation
 from mmrl.train.loop import StepReport
 from mmrl.train.observers.base import Observer
 from mmrl.train.rows import broadcast
-from mmrl.types import CreditedGroup, MediaRef
+from mmrl.types import CreditedGroup, Group, MediaRef
 
 
 class MetricsFile(Observer):
@@ -137,7 +137,17 @@ def _record(
         "score": scored.score[g],
         "reward": scored.rewards[g],
         "advantage": advantage,
+        "evidence": _evidence_of(group, g),
         "policy_step": rollout.policy_step,
+    }
+
+
+def _evidence_of(group: Group, g: int) -> dict[str, Any]:
+    """What probes found of one rollout, of the kinds that say how to log them (`record()`)."""
+    return {
+        kind.__name__: values[g].record()
+        for kind, values in group.evidence.items()
+        if hasattr(values[g], "record")
     }
 
 

@@ -21,6 +21,7 @@ from mmrl.parse.boxed import parse_boxed
 from mmrl.parse.completion import parse_completion
 from mmrl.parse.routes import parse_map_answer
 from mmrl.rewards.builtin import REWARDS
+from mmrl.rewards.choice_consistency import SecondAnswer, SecondLook
 from mmrl.rewards.registry import check_value
 from mmrl.roles import Reward
 from mmrl.tasks.base import TASKS, Task
@@ -40,6 +41,13 @@ MORE: Mapping[str, tuple[Mapping[str, Any], ...]] = {
 ALSO: Mapping[str, tuple[str, ...]] = {
     "box_giou": ("digit_box", "shape_box", "grounding"),
     "boxes_iou": ("digit_box", "letter_box", "grounding"),
+    "choices_exact": ("clip_choices", "choices"),
+    "choices_f1": ("clip_choices", "choices"),
+    "consistency": ("picture_choice", "tinted_choice", "clip_order", "choice"),
+    "near_number": ("number",),
+    "rounded_number": ("number",),
+    "rouge": ("plain_text",),
+    "transcript": ("plain_text",),
 }
 """Rewards for recipes to choose -> the tasks, not using them themselves, that they can judge."""
 
@@ -54,6 +62,14 @@ ROWS: Mapping[str, tuple[tuple[Any, Mapping[str, Any]], ...]] = {
     ),
     "temporal": (([0.123456789, 61.5], {}), ([3, 4], {})),
     "choice": (("C", {}), ("A", {"name": "cat"})),
+    "choices": (("A,C", {}), ("B", {}), ("B,C,D", {"name": "cats"})),
+    "answer_kinds": (
+        ("B", {"problem_type": "multiple choice"}),
+        (42.5, {"problem_type": "numerical"}),
+        ("Hello wide world", {"problem_type": "OCR"}),
+        ("a red car", {"problem_type": "free-form"}),
+        ("0", {"problem_type": "regression"}),
+    ),
     "number": ((-1234.5678901, {}), (0, {}), ("12", {})),
     "text": ((["Blue Whale", "whale"], {}), ("dog", {})),
     "reasonmap": (
@@ -84,7 +100,20 @@ FORMS: Mapping[Callable[..., Any], Form] = {
 }
 """Parser of a task -> the marks around an answer."""
 
-EVIDENCE: Mapping[type, Callable[[Sample], st.SearchStrategy[Any]]] = {}
+
+def _second_answers(sample: Sample) -> st.SearchStrategy[SecondAnswer]:
+    """Any further answers to a question with options; none to one without."""
+    options = tuple(sample.meta.get("options", ()))
+    order = st.permutations(range(len(options))).map(tuple)
+    content = st.sampled_from([None, *options])
+    look = st.builds(SecondLook, order=order, text=st.text(max_size=4), content=content)
+    looks = st.lists(look, max_size=3 if options else 0).map(tuple)
+    return st.builds(SecondAnswer, content=content, looks=looks)
+
+
+EVIDENCE: Mapping[type, Callable[[Sample], st.SearchStrategy[Any]]] = {
+    SecondAnswer: _second_answers,
+}
 """Evidence that a reward needs -> any of it, for a sample."""
 
 WHOLE_TEXT: Mapping[str, str] = {
