@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Checks and prints; 1 when rows are wrong, an error (2) when settings are."""
+    """Checks and prints; 1 when rows are wrong, an error (2) when settings are.
+
+    Rows that are not on this machine are an error too: one line that says how to get them.
+    """
     if is_file_name(args.target) and not is_dataset_file(Path(args.target)):
         return _recipe(args)
     return _data(args)

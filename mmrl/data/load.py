@@ -67,6 +67,7 @@ def open_dataset(
         beside = [p.name for p in source.parent.glob("*")] if source.parent.is_dir() else []
         raise ConfigError(
             f"{spec.file}: source {source}: no such file.{nearest(source.name, beside)}"
+            f"{spec.how_to_get()}"
         )
     if source.is_dir() and (
         spec.format == "hf"
@@ -107,7 +108,10 @@ def _files(spec: DatasetSpec, source: Path, entries: list[str]) -> list[Path]:
         found = sorted(source.glob(entry))
         if not found:
             there = [p.name for p in source.iterdir()]
-            raise ConfigError(f'{spec.file}: no file "{entry}" in {source}.{nearest(entry, there)}')
+            raise ConfigError(
+                f'{spec.file}: no file "{entry}" in {source}.{nearest(entry, there)}'
+                f"{spec.how_to_get()}"
+            )
         files += found
     return files
 
@@ -146,7 +150,8 @@ def _hub_rows(spec: DatasetSpec, split: str) -> Rows:
     except (ConnectionError, FileNotFoundError, ValueError, OSError) as error:
         raise DataError(
             f"{spec.file}: the hub's {spec.hub_id} could not be read ({error}); "
-            "download it (`hf download --repo-type dataset …`) and let source be its folder"
+            "download it (`hf download --repo-type dataset …`) and let source be its folder."
+            f"{spec.how_to_get()}"
         ) from error
     return HfRows(_of_split(spec, loaded, split), f"hub:{spec.hub_id}[{split}]")
 

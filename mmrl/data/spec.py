@@ -73,6 +73,9 @@ class DatasetSpec(Section):
     """Of boxes and points in the answer; required for them. `none` says four numbers are no box."""
     licence: str
     """Of the data; `unknown` where nobody says."""
+    fetch: str | None = None
+    """How rows and media get to their places, where the repository does not hold them: a command
+    or a sentence, told when they are missing."""
     expected_rows: int | Mapping[str, int] | None = None
     """Rows of the data set, or of each split: a short download is noticed by `mmrl check`."""
     _file: Path = PrivateAttr(default=Path("<memory>"))
@@ -98,6 +101,10 @@ class DatasetSpec(Section):
             return Path.cwd()
         source = self.source_path()
         return source if source.is_dir() else source.parent
+
+    def how_to_get(self) -> str:
+        """The end of a message about rows that are not there: " To get the rows: …", or nothing."""
+        return f" To get the rows: {self.fetch}" if self.fetch else ""
 
     def split_names(self) -> list[str]:
         return sorted(self.splits) or [DEFAULT_SPLIT]
