@@ -22,6 +22,10 @@ _LABEL = re.compile(
 )
 _OTHER = {"1": "2", "2": "1", "A": "B", "B": "A"}
 _OTHER |= {"first": "second", "second": "first", "First": "Second", "Second": "First"}
+_BACKWARDS = re.compile(
+    rf"(?P<two>(?P<name>{_NOUN}) 2\b[^;\n]*)(?P<between>; |\n)(?P<one>(?P=name) 1\b[^;\n]*)"
+)
+"""The second before the first, each a clause or a line."""
 _LISTED = re.compile(r"A: (?P<a>[^.\n]+)\. B: (?P<b>[^.\n]+)")
 
 _SIDE = rf"(?:(?i:the\s++)?(?:{_NOUN}\s++[12AB]|(?i:first|second)\s++(?:one|{_NOUN})|A|B))"
@@ -38,7 +42,8 @@ _SENTENCE = re.compile(r"[^.;!?\n]*+(?:[.;!?]++(?=\s|$)|\n|$|[.;!?]++)")
 def relabelled(text: str) -> str:
     """The text about the pair in the other order: every label becomes that of the other one.
 
-    `A: x. B: y` at the beginning becomes `A: y. B: x`, so that what is said stays in order.
+    `A: x. B: y` at the beginning becomes `A: y. B: x`, and clauses (or lines) that begin with
+    `Image 1`, `Image 2` change places, so that what is said stays in order.
 
     >>> relabelled("A: red square. B: blue circle")
     'A: blue circle. B: red square'
@@ -59,7 +64,7 @@ def _other_labels(text: str) -> str:
             return found["noun"] + _OTHER[found["named"]]
         return _OTHER[found["ordinal"] or found["letter"]]
 
-    return _LABEL.sub(other, text)
+    return _BACKWARDS.sub(r"\g<one>\g<between>\g<two>", _LABEL.sub(other, text))
 
 
 def without_verdict(text: str) -> str:

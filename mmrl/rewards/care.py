@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from mmrl.types import Clock, ScoredGroup
 
@@ -46,10 +46,14 @@ class ReferenceLikelihood:
             return 0.0
         return min(1.0, math.exp(math.fsum(self.logps) / len(self.logps)))
 
+    def record(self) -> dict[str, Any]:
+        """What the rollout files say of it."""
+        return {"probability": self.probability, "tokens": len(self.logps), "failure": self.failure}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ConsistencyBonus:
-    """The Bonus "consistency" of the formula above; values are acc_i or 0, times `weight`."""
+    """The Bonus "care" of the formula above; values are acc_i or 0, times `weight`."""
 
     weight: float = 0.5
     """Lambda of the paper."""
@@ -63,7 +67,7 @@ class ConsistencyBonus:
     """`dense` is the ablation DenseCons: weight · acc_i · p_i for every rollout."""
     accuracy: str = ""
     """The reward part that is acc; "" is the task's own score."""
-    name: str = "consistency"
+    name: str = "care"
     needs: ClassVar[tuple[type, ...]] = (ReferenceLikelihood,)
 
     @property

@@ -46,6 +46,15 @@ class ListenerConfidence:
         p = self.probabilities
         return None if p is None or p[0] == p[1] else int(p[1] > p[0])
 
+    def record(self) -> dict[str, Any]:
+        """What the rollout files say of it."""
+        return {
+            "probabilities": self.probabilities,
+            "by_order": self.by_order,
+            "failure": self.failure,
+            "heard": self.heard,
+        }
+
 
 @dataclass(frozen=True)
 class ListenerReward:

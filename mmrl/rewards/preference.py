@@ -59,7 +59,6 @@ def pair_scores_reward(
     /,
 ) -> float:
     """1 where the reasoning scores both in dimensions and its totals are the sums of these."""
-    gold_verdict(sample)
     scores = _scores(rollout)
     if scores is None or scores.totals is None or verdict_of(rollout) is None:
         return 0.0
@@ -79,7 +78,6 @@ def pair_agrees_reward(
     /,
 ) -> float:
     """1 where the dimensions, added up, favour the one that the answer calls better; a tie is 0."""
-    gold_verdict(sample)
     scores, verdict = _scores(rollout), verdict_of(rollout)
     if scores is None or verdict is None:
         return 0.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from mmrl.parse.completion import parse_completion
 from mmrl.parse.routes import parse_map_answer
 from mmrl.rewards.builtin import REWARDS
 from mmrl.rewards.choice_consistency import SecondAnswer, SecondLook
+from mmrl.rewards.listener import ListenerConfidence
 from mmrl.rewards.registry import check_value
 from mmrl.roles import Reward
 from mmrl.tasks.base import TASKS, Task
@@ -48,6 +50,7 @@ ALSO: Mapping[str, tuple[str, ...]] = {
     "rounded_number": ("number",),
     "rouge": ("plain_text",),
     "transcript": ("plain_text",),
+    "listener": ("picture_pair", "answer_pair", "scored_pair"),
 }
 """Rewards for recipes to choose -> the tasks, not using them themselves, that they can judge."""
 
@@ -70,6 +73,8 @@ ROWS: Mapping[str, tuple[tuple[Any, Mapping[str, Any]], ...]] = {
         ("a red car", {"problem_type": "free-form"}),
         ("0", {"problem_type": "regression"}),
     ),
+    "preference": (("A", {}), ("B", {"answers": ["a cat", "a dog"]})),
+    "preference_scores": (("Image 1 is better", {}), ("Answer 2 is better", {}), ("B", {})),
     "number": ((-1234.5678901, {}), (0, {}), ("12", {})),
     "text": ((["Blue Whale", "whale"], {}), ("dog", {})),
     "reasonmap": (
@@ -111,8 +116,16 @@ def _second_answers(sample: Sample) -> st.SearchStrategy[SecondAnswer]:
     return st.builds(SecondAnswer, content=content, looks=looks)
 
 
+def _listened(sample: Sample) -> st.SearchStrategy[ListenerConfidence]:
+    """Any probability of the first candidate, or a failure."""
+    failed = ListenerConfidence(probabilities=None, failure="timeout: none")
+    made = st.floats(0, 1).map(lambda p: ListenerConfidence(probabilities=(p, 1.0 - p)))
+    return st.one_of(made, st.just(failed), st.just(replace(failed, heard=False)))
+
+
 EVIDENCE: Mapping[type, Callable[[Sample], st.SearchStrategy[Any]]] = {
     SecondAnswer: _second_answers,
+    ListenerConfidence: _listened,
 }
 """Evidence that a reward needs -> any of it, for a sample."""
 
@@ -121,12 +134,17 @@ WHOLE_TEXT: Mapping[str, str] = {
     "chart_decision": "the way is named by the first word; half for the way alone (eq. 3)",
     "chart_data": "reads the program, which stands before the answer",
     "chart_format": "judges the marks, not what is inside",
+    "pair_scores": "reads the scores, which stand in the reasoning",
+    "pair_agrees": "compares the answer with the scores in the reasoning",
+    "listener": "the listener's belief, 0 where the marks are not well-formed",
 }
 """Rewards that read more of a completion than its answer, and why."""
 
 WITHOUT_GOLD: Mapping[str, str] = {
     "format": "judges the marks, not what is inside",
     "chart_format": "judges the marks, not what is inside",
+    "pair_scores": "judges whether the scores add up",
+    "pair_agrees": "judges whether the verdict is that of the scores",
 }
 """Rewards that read no reference answer, and why."""
 
