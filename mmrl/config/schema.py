@@ -135,6 +135,8 @@ class RewardConfig(Section):
     in_process: bool = False
     """Runs in the training process, untimed (for functions that cannot travel)."""
     kwargs: dict[str, Any] = {}
+    """Arguments of `function`; without one, settings of the reward, such as `run: {}` of chart_data
+    (runs programs in the sandbox: `mmrl.rewards.programs.RunPrograms`)."""
 
 
 class DataEntry(Section):
@@ -152,6 +154,9 @@ class DataEntry(Section):
     """Share of draws, relative to the other entries."""
     limit: int | None = Field(default=None, ge=1)
     """Only the first rows, or the size of a world's epoch."""
+    blank: bool = False
+    """Shows grey pictures and clips in place of the entry's own: a control that shows whether the
+    task is answered by looking."""
     options: dict[str, Any] = {}
     """Options of the world."""
 

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from mmrl.data.blank import Blank
 from mmrl.data.load import open_dataset
 from mmrl.data.spec import DEFAULT_SPLIT
 from mmrl.errors import ConfigError, DataError, nearest
@@ -21,7 +22,7 @@ MAX_REGISTERED_ROWS = 5_000_000
 """A registered data set that yields more is taken for endless and refused."""
 
 _ORIGINS = ("task", "cfg", "dataset")
-_KEYS = (*_ORIGINS, "split", "weight", "limit", "options")
+_KEYS = (*_ORIGINS, "split", "weight", "limit", "blank", "options")
 
 
 class SampleView(Protocol):
@@ -124,8 +125,8 @@ def open_data(
 ) -> SampleView:
     """What one data entry of a recipe names: `{cfg: path}`, `{task: name}` or `{dataset: name}`.
 
-    The entry's own `split` wins over the argument; `limit` cuts; a world takes further keys, or
-    those under `options`, as its options. Paths start from `base` (default: the working folder).
+    The entry's own `split` wins over the argument; `limit` cuts; `blank` hides what there is to
+    see; a world takes further keys, or those under `options`, as its options. Paths start from `base` (default: the working folder).
     """
     origins = [key for key in _ORIGINS if entry.get(key) is not None]
     if len(origins) != 1:
@@ -149,6 +150,8 @@ def open_data(
         view = open_dataset((base or Path()) / name, wanted)
     else:
         view = Registered(name, wanted)
+    if entry.get("blank"):
+        view = Blank(view)
     limit = entry.get("limit")
     return view if limit is None else FirstOf(view, int(limit))
 
