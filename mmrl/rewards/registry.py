@@ -41,7 +41,7 @@ class RewardRegistry(Registry[Reward]):
         return super().add(name, part)
 
 
-REWARDS = RewardRegistry("reward", builtin=("mmrl.rewards.builtin", "mmrl.rewards.preference"))
+REWARDS = RewardRegistry("reward", builtin=("mmrl.rewards.builtin", "mmrl.rewards.listener"))
 
 
 def register_reward(
