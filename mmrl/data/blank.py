@@ -1,4 +1,4 @@
-"""Blank media: the same samples with nothing to see, a control that tells whether a task is looked at.
+"""Blank media: samples with nothing to see, a control that tells whether a task is looked at.
 
 Every picture becomes a grey one of its size, every clip a grey one of its size, length and rate, so
 that prompts keep their tokens. What a model learns or scores on them comes from the text alone.

@@ -126,7 +126,8 @@ def open_data(
     """What one data entry of a recipe names: `{cfg: path}`, `{task: name}` or `{dataset: name}`.
 
     The entry's own `split` wins over the argument; `limit` cuts; `blank` hides what there is to
-    see; a world takes further keys, or those under `options`, as its options. Paths start from `base` (default: the working folder).
+    see; a world takes further keys, or those under `options`, as its options. Paths start from
+    `base` (default: the working folder).
     """
     origins = [key for key in _ORIGINS if entry.get(key) is not None]
     if len(origins) != 1:
