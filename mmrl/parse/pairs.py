@@ -23,9 +23,10 @@ _LABEL = re.compile(
 _OTHER = {"1": "2", "2": "1", "A": "B", "B": "A"}
 _OTHER |= {"first": "second", "second": "first", "First": "Second", "Second": "First"}
 _BACKWARDS = re.compile(
-    rf"(?P<two>(?P<name>{_NOUN}) 2\b[^;\n]*)(?P<between>; |\n)(?P<one>(?P=name) 1\b[^;\n]*)"
+    rf"(?P<two>(?P<name>{_NOUN}) 2\b[^;\n]{{0,400}}+)(?P<between>; |\n)"
+    r"(?P<one>(?P=name) 1\b[^;\n]{0,400})"
 )
-"""The second before the first, each a clause or a line."""
+"""The second before the first, each a clause or a line of at most 400 characters."""
 _LISTED = re.compile(r"A: (?P<a>[^.\n]+)\. B: (?P<b>[^.\n]+)")
 
 _SIDE = rf"(?:(?i:the\s++)?(?:{_NOUN}\s++[12AB]|(?i:first|second)\s++(?:one|{_NOUN})|A|B))"

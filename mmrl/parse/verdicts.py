@@ -28,7 +28,7 @@ _SCORE = re.compile(
     rf"{_NAMED}\s*+:?\s*+\(?+\s*+(\d{{1,3}}(?:\.\d{{1,3}})?)\s*+/\s*+10\b", re.IGNORECASE
 )
 _DIMENSION = re.compile(r"^\s*+(?:\d{1,2}[.)]\s*+)?([^:\n]{1,60}?)\s*+:", re.IGNORECASE)
-_TOTAL_HEAD = re.compile(r"^\s*+total\s++scores?\s*+:?", re.IGNORECASE | re.MULTILINE)
+_TOTAL_HEAD = re.compile(r"^[ \t]*+total[ \t]++scores?[ \t]*+:?", re.IGNORECASE | re.MULTILINE)
 _TOTAL = re.compile(
     rf"{_NAMED}\s*+:\s*+((?:\d{{1,4}}(?:\.\d{{1,3}})?\s*+\+\s*+)*+)(\d{{1,4}}(?:\.\d{{1,3}})?)"
     r"(?:\s*+=\s*+(\d{1,4}(?:\.\d{1,3})?))?",

@@ -131,13 +131,13 @@ def test_any_text_is_read_without_an_exception(text):
     ids=lambda p: p.__name__,
 )
 def test_hostile_text_costs_linear_time(parser):
-    seeds = ["A", "A: ", "A: x. B: y", "image 1 ", "image 2", "Image 1: 9+", "1. a: Image 1 (9/10); ",
+    seeds = ["A", "A: ", "A: x. B: y", "image 1 ", "image 2", "Image 1: 9+", "a: Image 1 (9/10); ",
              "9+", "so ", "the answer is ", "Image 2 is ", "total score", ". ", ";", "first one ",
              " ", "\n", "a:", "Image 1 (9/10)", "Image 2: 1=", "the "]  # fmt: skip
     slowest = 0.0
     for seed in seeds:
-        for text in ((seed * 20_000)[:20_000], "x" + (seed * 20_000)[:20_000] + "x"):
+        for text in ((seed * 100_000)[:100_000], "x" + (seed * 100_000)[:100_000] + "x"):
             start = time.process_time()
             parser(text)
             slowest = max(slowest, time.process_time() - start)
-    assert slowest < 0.5  # about 0.02 s
+    assert slowest < 1.0  # about 0.1 s
