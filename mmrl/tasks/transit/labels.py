@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,9 +13,13 @@ from PIL import ImageFont
 
 Rect = tuple[int, int, int, int]
 """x1, y1, x2, y2 in pixels, the far edges exclusive."""
-Taken = NDArray[np.bool_]
+Taken = NDArray[np.uint8]
 _SIDES = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (-1, -1), (1, 1), (-1, 1))
 """Where a name stands from its stop, best first: right, left, above, below, then the corners."""
+_DX, _DY = (np.array(axis, float) for axis in zip(*_SIDES * 2, strict=True))
+_REACH = np.where((_DX != 0) & (_DY != 0), 0.75, 1.0)
+_GAP = np.repeat([2.0, 4.0], len(_SIDES))
+"""Pixels between a stop's marker and its name: two tries on each side."""
 
 
 @lru_cache(maxsize=32)
@@ -33,7 +38,8 @@ def text_size(text: str, size: int) -> tuple[int, int]:
 
 
 def place_labels(
-    taken: Taken,
+    marked: Taken,
+    crossed: Taken,
     spots: Mapping[str, tuple[float, float]],
     *,
     size: int,
@@ -42,53 +48,50 @@ def place_labels(
 ) -> dict[str, Rect] | None:
     """A rectangle for each name, or None where one finds no free place.
 
-    `taken` [H, W] is where something is drawn, `spots` are the stops in pixels, `radius` that of
-    their markers. The names with the fewest free places come first. Without `strict` a name may lie
-    over a line (never over another name), and one without any place is left out.
+    `marked` [H, W] is 1 where a stop or the legend is, `crossed` where a line is, `spots` are the
+    stops in pixels, `radius` that of their markers. The names with the fewest free places come
+    first. Without `strict` a name may lie over a line (over nothing else), and one without any
+    place is left out.
     """
-    blocked = cv2.dilate(taken.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-    names = np.zeros_like(blocked)
-    options = {name: _options(name, spot, size, radius) for name, spot in spots.items()}
-    free = {n: sum(_is_free(blocked, r) for r in rects) for n, rects in options.items()}
+    names = list(spots)
+    rects = _options(names, np.array([spots[name] for name in names]), size, radius)
+    inside = (rects[..., :2] >= 1).all(-1)
+    inside &= (rects[..., 2] < marked.shape[1]) & (rects[..., 3] < marked.shape[0])
+    rects = np.where(inside[..., None], rects, 0)
+    allowed = inside & (_ink(marked, rects) == 0)
+    ink = _ink(crossed, rects)
+    free = allowed & (ink == 0)
+    # places in the order they are tried: free ones, best first, then by the ink they cover
+    order = np.argsort(np.where(allowed, ink, 1 << 30), axis=1, kind="stable")
+    tries = (free if strict else allowed).sum(1)
     placed: dict[str, Rect] = {}
-    for name in sorted(options, key=lambda n: free[n]):
-        found = next(
-            (r for r in options[name] if _is_free(blocked, r) and _is_free(names, r)), None
-        )
-        if found is None and not strict:
-            over = [r for r in options[name] if _is_free(names, r)]
-            found = min(over, key=lambda r: _ink(blocked, r), default=None)
-        if found is None:
-            if strict:
-                return None
-            continue
-        placed[name] = found
-        x1, y1, x2, y2 = found
-        names[max(0, y1 - 1) : y2 + 1, max(0, x1 - 4) : x2 + 4] = True
+    for i in np.argsort(free.sum(1), kind="stable"):
+        choices = (tuple(map(int, rects[i, k])) for k in order[i, : tries[i]])
+        found = next((c for c in choices if not any(_touch(c, r) for r in placed.values())), None)
+        if found is not None:
+            placed[names[i]] = (found[0], found[1], found[2], found[3])
+        elif strict:
+            return None
     return placed
 
 
-def _options(name: str, spot: tuple[float, float], size: int, radius: float) -> list[Rect]:
-    width, height = text_size(name, size)
-    found = []
-    for gap in (radius + 2.0, radius + 4.0):
-        for dx, dy in _SIDES:
-            reach = gap * (0.75 if dx and dy else 1.0)
-            x = spot[0] + dx * reach - width * (1 - dx) / 2
-            y = spot[1] + dy * reach - height * (1 - dy) / 2
-            left, top = round(x), round(y)
-            found.append((left, top, left + width, top + height))
-    return found
+def _options(names: list[str], at: NDArray[np.float64], size: int, radius: float) -> NDArray[Any]:
+    """Rectangles [N, 16, 4] around each stop, best first."""
+    width = np.array([[text_size(name, size)[0]] for name in names], float)
+    gap = (radius + _GAP) * _REACH
+    left = np.rint(at[:, :1] + _DX * gap - width * (1 - _DX) / 2)
+    top = np.rint(at[:, 1:] + _DY * gap - size * (1 - _DY) / 2)
+    return np.stack([left, top, left + width, top + size], -1).astype(int)
 
 
-def _is_free(taken: Taken, rect: Rect) -> bool:
-    x1, y1, x2, y2 = rect
-    height, width = taken.shape
-    if x1 < 1 or y1 < 1 or x2 >= width or y2 >= height:
-        return False
-    return not taken[y1:y2, x1:x2].any()
+def _ink(taken: Taken, rects: NDArray[Any]) -> NDArray[Any]:
+    """Pixels taken inside of each rectangle."""
+    sums = cv2.integral(taken)
+    x1, y1, x2, y2 = np.moveaxis(rects, -1, 0)
+    inked: NDArray[Any] = sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1]
+    return inked
 
 
-def _ink(taken: Taken, rect: Rect) -> int:
-    x1, y1, x2, y2 = rect
-    return int(taken[y1:y2, x1:x2].sum())
+def _touch(a: tuple[int, ...], b: Rect) -> bool:
+    """Whether two names are less than 4 pixels apart sideways and 1 up and down."""
+    return a[0] < b[2] + 4 and b[0] < a[2] + 4 and a[1] < b[3] + 1 and b[1] < a[3] + 1

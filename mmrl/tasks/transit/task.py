@@ -15,10 +15,11 @@ from mmrl.rewards.routes import gold_plan, map_right_reward
 from mmrl.roles import Reward
 from mmrl.tasks.base import SMALL_FORMAT, Task, levels_of, register_task
 from mmrl.tasks.drawing import generator, png_bytes
+from mmrl.tasks.transit.layout import Style, lay_out
 from mmrl.tasks.transit.marks import map_marks
 from mmrl.tasks.transit.octilinear import LEVELS, draw_map
 from mmrl.tasks.transit.questions import KINDS, Ask
-from mmrl.tasks.transit.render import Style, render
+from mmrl.tasks.transit.render import paint
 from mmrl.types import MediaRef, Sample
 
 MAP_REWARDS: tuple[Reward, ...] = (MAP_RIGHT, ROUTE_DETAIL, ROUTE_VIA)
@@ -68,6 +69,9 @@ def transit_world(
         shown = draw_map(rng, level, count)
         if shown is None:
             continue
+        layout = lay_out(shown, style)
+        if layout is None:
+            continue
         network = shown.network
         ask = Ask(
             network=network,
@@ -78,14 +82,13 @@ def transit_world(
             between=level.between,
         )
         asked = ask(rng, kind)
-        drawn = None if asked is None else render(shown, style)
-        if asked is None or drawn is None:
+        if asked is None:
             continue
         return Sample(
             id=f"transit-{split}-{seed}-{index}",
             task="transit",
             question=asked.question,
-            media=(MediaRef(kind="image", data=png_bytes(drawn.picture)),),
+            media=(MediaRef(kind="image", data=png_bytes(paint(shown, layout, style))),),
             target=asked.target,
             meta={
                 "type": asked.kind,
@@ -99,7 +102,7 @@ def transit_world(
                 "template": template,
                 "reason": asked.reason,
                 "split": split,
-                **({"marks": map_marks(shown, drawn)} if marks else {}),
+                **({"marks": map_marks(shown, layout)} if marks else {}),
             },
         )
     raise ConfigError(
