@@ -46,8 +46,8 @@ def parse_choices(text: str, num_options: int = 26) -> frozenset[str] | None:
     words = _BETWEEN.split(text.strip(" \t\r\n*_`.,;"))
     parts = [word for word in words if word and word.lower() != "and"]
     letters = [_ALONE.fullmatch(part) for part in parts]
-    if len(parts) < 2 or any(letter is None for letter in letters):
+    found = frozenset(letter[1].upper() for letter in letters if letter is not None)
+    if not found or not all(letters):
         one = parse_choice(text, num_options)
         return None if one is None else frozenset({one})
-    found = frozenset(letter[1].upper() for letter in letters if letter is not None)
     return found if found <= frozenset(string.ascii_uppercase[:num_options]) else None

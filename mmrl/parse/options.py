@@ -9,7 +9,6 @@ import random
 import re
 import string
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 LETTERS = string.ascii_uppercase
 Order = tuple[int, ...]
@@ -41,31 +40,46 @@ def derangement(size: int, seed: int) -> Order:
 def option_spans(question: str, options: Sequence[str]) -> list[tuple[int, int]] | None:
     """Where the texts of the options stand in a question, [start, end) each, or None.
 
-    They must follow each other with their letters, as `A red B blue`, `(A) red\\n(B) blue` or
+    They must follow each other with their letters, as `A red B blue`, `(A) red\n(B) blue` or
     `A. red, B. blue`; the last such list counts.
     """
+    found = _listing(question, options)
+    return None if found is None else [found.span(i + 1) for i in range(len(options))]
+
+
+def stem_of(question: str, options: Sequence[str]) -> str | None:
+    """What stands before the list of options; None where there is no list."""
+    found = _listing(question, options)
+    return None if found is None else question[: found.start()]
+
+
+def relisted(question: str, options: Sequence[str], order: Sequence[int]) -> str | None:
+    """The question with option `order[i]` at place i, the letters where they were.
+
+    An `order` that is shorter than the list takes its first places. None where the question does
+    not list the options (`option_spans`).
+    """
+    spans = option_spans(question, options)
+    if spans is None:
+        return None
+    pieces, after = [], 0
+    for (start, end), option in zip(spans, order, strict=False):
+        pieces += [question[after:start], options[option]]
+        after = end
+    return "".join([*pieces, question[spans[-1][1] :]])
+
+
+def _listing(question: str, options: Sequence[str]) -> re.Match[str] | None:
     if not options or len(options) > len(LETTERS) or not all(options):
         return None
     listed = r"[\s,;]++".join(
         rf"(?<![A-Za-z0-9])\(?+{letter}[).:]*+\s++({re.escape(text)})(?![A-Za-z0-9])"
         for letter, text in zip(LETTERS, options, strict=False)
     )
-    found = list(re.finditer(listed, question))
-    return [found[-1].span(i + 1) for i in range(len(options))] if found else None
-
-
-def relisted(question: str, options: Sequence[str], order: Order) -> str | None:
-    """The question with its options in another order, the letters where they were.
-
-    None where the question does not list them (`option_spans`).
-    """
-    spans = option_spans(question, options)
-    if spans is None:
-        return None
-    pieces = [question[: spans[0][0]]]
-    for place, (one, following) in enumerate(pairwise([*spans, (len(question), 0)])):
-        pieces += [options[order[place]], question[one[1] : following[0]]]
-    return "".join(pieces)
+    found = None
+    for found in re.finditer(listed, question):  # noqa: B007 (the last one counts)
+        pass
+    return found
 
 
 def new_letter(letter: str, order: Order) -> str:
@@ -94,7 +108,8 @@ def letter_mentions(text: str, options: Sequence[str]) -> list[int]:
     if last is not None and last[1] not in options:  # the last word may be an option's own text
         found.add(last.start(1))
     for letter, option in zip(allowed, options, strict=True):
-        own = rf"(?<![A-Za-z0-9]){letter}(?=[).:]*+\s++{re.escape(option)}(?![A-Za-z0-9]))"
+        marks = "++" if letter in "AI" else "*+"  # "A red one": an article
+        own = rf"(?<![A-Za-z0-9]){letter}(?=[).:]{marks}\s++{re.escape(option)}(?![A-Za-z0-9]))"
         found |= {match.start() for match in re.finditer(own, text)}
     return sorted(at for at in found if text[at] in allowed)
 
