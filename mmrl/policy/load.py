@@ -94,7 +94,9 @@ def policy_from_config(
     config._attn_implementation = attention
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _class_of(row)(config).to(parts.pick_device(device), parts.dtype_of(dtype))
+        model = _class_of(row)(config).to(parts.pick_device(device))
+        for weight in model.parameters():  # the angles of rotary positions stay float32, as loaded
+            weight.data = weight.data.to(parts.dtype_of(dtype))
         return _finish(model, processor, row, lora, freeze, gradient_checkpointing, settings)
 
 
