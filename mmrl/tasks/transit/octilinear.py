@@ -54,6 +54,8 @@ class Level:
     cell: int = 0
     """Pixels of a lattice step where names stand inside their stops, each in a cell of its own; 0:
     the map fills the picture and names stand beside their stops."""
+    window: tuple[int, int] = (0, 0)
+    """Stops in a window of a real network, and the sides of its picture; none where 0."""
     skipped: float = 0.0
     """Chance that a line passes an inner lattice point without a stop."""
 
@@ -65,15 +67,15 @@ LEVELS: dict[str, Level] = {
     ),
     "easy": Level(
         side=224, lattice=5, lines=(2, 3), length=(3, 5), loops=0.15, branches=0.15,
-        names="letters", numbered=False,
+        names="letters", numbered=False, window=(10, 336),
     ),
     "medium": Level(
         side=336, lattice=7, lines=(3, 4), length=(5, 7), loops=0.35, branches=0.35,
-        names="short", numbered=True, text=12, between=2,
+        names="short", numbered=True, text=12, between=2, window=(15, 448),
     ),
     "hard": Level(
         side=448, lattice=9, lines=(4, 6), length=(6, 10), loops=0.5, branches=0.5,
-        names="long", numbered=True, text=10, between=3,
+        names="long", numbered=True, text=10, between=3, window=(24, 560),
     ),
 }  # fmt: skip
 MEETINGS = 2

@@ -87,7 +87,7 @@ def _planning(ask: Ask, rng: np.random.Generator) -> Asked | None:
             continue
         end = _any(rng, ends)
         stages = ask.network.best_route(start, end)
-        if stages is None or any(len(stage.stops) < 2 for stage in stages):
+        if stages is None or not _can_be_said(ask, stages):
             continue
         return Asked(
             kind="planning",
@@ -98,6 +98,13 @@ def _planning(ask: Ask, rng: np.random.Generator) -> Asked | None:
             transfers=changes,
         )
     return None
+
+
+def _can_be_said(ask: Ask, stages: Sequence[Stage]) -> bool:
+    """Whether every ride goes somewhere, and all stops that an answer names can be read."""
+    whole = ask.template == "long_list"
+    named = {n for s in stages for n in (s.stops if whole else (s.stops[0], s.stops[-1]))}
+    return named <= set(ask.stops) and all(len(stage.stops) > 1 for stage in stages)
 
 
 def _leg(stage: Stage) -> dict[str, Any]:
@@ -208,7 +215,7 @@ def _pairs_between(ask: Ask, count: int) -> list[tuple[str, tuple[str, ...]]]:
                         ask.network.name_of[track.stops[(a + step * k) % n]]
                         for k in range(count + 2)
                     ]
-                    if not {way[0], way[-1]} <= readable:
+                    if not readable.issuperset(way):
                         continue
                     if {len(ride) for ride in ask.network.rides(way[0], way[-1])} == {count}:
                         found.append((line.name, tuple(way)))

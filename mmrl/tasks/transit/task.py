@@ -1,4 +1,4 @@
-"""The map tasks: the drawn world `transit`, and `reasonmap` for data set rows.
+"""The map tasks: the world `transit` of drawn and real networks, and `reasonmap` for data set rows.
 
 A sample's `meta` has ReasonMap's own columns (`type`, `station_1`, `station_2`, `difficulty_city`,
 `question_transfer_count`, …), `lines` (the map as a graph) and `template`.
@@ -17,13 +17,16 @@ from mmrl.tasks.base import SMALL_FORMAT, Task, levels_of, register_task
 from mmrl.tasks.drawing import generator, png_bytes
 from mmrl.tasks.transit.layout import Style, lay_out
 from mmrl.tasks.transit.marks import map_marks
-from mmrl.tasks.transit.octilinear import LEVELS, draw_map
+from mmrl.tasks.transit.octilinear import LEVELS, Level, draw_map
 from mmrl.tasks.transit.questions import KINDS, Ask
+from mmrl.tasks.transit.real import DRAWN, networks_of, real_network
 from mmrl.tasks.transit.render import paint
 from mmrl.types import MediaRef, Sample
 
 MAP_REWARDS: tuple[Reward, ...] = (MAP_RIGHT, ROUTE_DETAIL, ROUTE_VIA)
 _TRIES = 200
+_PATIENCE = 40
+"""Maps in vain after which a route may have another number of changes: small cities have few."""
 
 
 def transit_world(
@@ -34,80 +37,96 @@ def transit_world(
     seed: int,
     questions: Sequence[str] = KINDS,
     difficulty: Sequence[str] = ("easy",),
+    networks: Sequence[str] = ("drawn",),
     transfers: Sequence[int] = (0, 2),
     template: str = "compact",
     side: int | None = None,
     marks: bool = False,
 ) -> Sample:
-    """A drawn map and a question about it.
+    """A map and a question about it.
 
-    `questions`, `difficulty` and the changes of a route from the fewest to the most `transfers` are
-    drawn evenly; `template` is one of `mmrl.tasks.transit.questions.TEMPLATES`, `side` the
-    picture's side in pixels where the level's own does not suit. With `marks`, `meta["marks"]`
-    lists what can be seen and where (see `mmrl.tasks.transit.marks`).
+    `questions`, `difficulty`, `networks` and the changes of a route from the fewest to the most
+    `transfers` are drawn evenly. A network is "drawn" (invented) or a real one of the split, of
+    which a window is shown ("real" is all of them; see `mmrl.tasks.transit.real.SPLITS`).
+    `template` is one of `mmrl.tasks.transit.questions.TEMPLATES`, `side` the picture's side in
+    pixels where the level's own does not suit. With `marks`, `meta["marks"]` lists what can be seen
+    and where (see `mmrl.tasks.transit.marks`).
     """
     for wanted in difficulty:
         if wanted not in LEVELS:
             raise ConfigError(f'transit: no difficulty "{wanted}".{nearest(wanted, LEVELS)}')
+    known = networks_of(split, networks)
     rng = generator("transit", split, seed, index)
     kind = questions[int(rng.integers(len(questions)))]
     name = difficulty[int(rng.integers(len(difficulty)))]
+    network = known[int(rng.integers(len(known)))] if len(known) > 1 else known[0]
     level = LEVELS[name]
-    style = Style(
-        side=level.side if side is None else side,
-        text=level.text,
-        line=6.0 if level.cell else 5.0,
-        stop=10.5 if level.cell else 4.5,
-        legend=level.numbered,
-        cell=level.cell,
-    )
+    style = _style(level, name, network, side)
     wish = int(rng.integers(1 << 30))
     count = int(rng.integers(level.lines[0], level.lines[1] + 1))
-    for _ in range(_TRIES):
+    for tried in range(_TRIES):
         if kind == "planning":  # not every number of lines has every number of changes
             count = int(rng.integers(level.lines[0], level.lines[1] + 1))
-        shown = draw_map(rng, level, count)
-        if shown is None:
+            wish += tried > 0 and tried % _PATIENCE == 0
+        if network == DRAWN:
+            shown = draw_map(rng, level, count)
+        else:
+            shown = real_network(network).window(rng, level.window[0])
+        layout = None if shown is None else lay_out(shown, style)
+        if shown is None or layout is None:
             continue
-        layout = lay_out(shown, style)
-        if layout is None:
-            continue
-        network = shown.network
         ask = Ask(
-            network=network,
-            stops=network.stops,
+            network=shown.network,
+            stops=[stop for stop in shown.network.stops if stop in layout.names],
             template=template,
             transfers=(transfers[0], transfers[1]),
             wish=wish,
             between=level.between,
         )
         asked = ask(rng, kind)
-        if asked is None:
-            continue
-        return Sample(
-            id=f"transit-{split}-{seed}-{index}",
-            task="transit",
-            question=asked.question,
-            media=(MediaRef(kind="image", data=png_bytes(paint(shown, layout, style))),),
-            target=asked.target,
-            meta={
-                "type": asked.kind,
-                "station_1": asked.stations[0],
-                "station_2": asked.stations[1],
-                "difficulty_city": name,
-                "city_line_count": len(network.lines),
-                "city_transfer_count": len(network.interchanges),
-                "question_transfer_count": asked.transfers,
-                "lines": network.raw,
-                "template": template,
-                "reason": asked.reason,
-                "split": split,
-                **({"marks": map_marks(shown, layout)} if marks else {}),
-            },
-        )
+        if asked is not None:
+            return Sample(
+                id=f"transit-{split}-{seed}-{index}",
+                task="transit",
+                question=asked.question,
+                media=(MediaRef(kind="image", data=png_bytes(paint(shown, layout, style))),),
+                target=asked.target,
+                meta={
+                    "type": asked.kind,
+                    "station_1": asked.stations[0],
+                    "station_2": asked.stations[1],
+                    "city": network,
+                    "difficulty_city": name,
+                    "city_line_count": len(shown.network.lines),
+                    "city_transfer_count": len(shown.network.interchanges),
+                    "question_transfer_count": asked.transfers,
+                    "lines": shown.network.raw,
+                    "template": template,
+                    "reason": asked.reason,
+                    "split": split,
+                    **({"marks": map_marks(shown, layout)} if marks else {}),
+                },
+            )
     raise ConfigError(
-        f"transit: no {name} map of {_TRIES} fits the question {kind} with {list(transfers)} "
-        f"transfers on {style.side} pixels; allow fewer transfers or a larger side"
+        f"transit: no {name} map of {_TRIES} ({network}) fits the question {kind} with "
+        f"{list(transfers)} transfers on {style.side} pixels; allow fewer transfers, a larger side "
+        "or other networks"
+    )
+
+
+def _style(level: Level, name: str, network: str, side: int | None) -> Style:
+    if network != DRAWN:
+        if not level.window[0]:
+            have = [n for n, other in LEVELS.items() if other.window[0]]
+            raise ConfigError(f'transit: real networks have no level "{name}"; they have {have}')
+        return Style(side=side or level.window[1], text=11, line=4.0, legend=True, crowded=True)
+    return Style(
+        side=side or level.side,
+        text=level.text,
+        line=6.0 if level.cell else 5.0,
+        stop=10.5 if level.cell else 4.5,
+        legend=level.numbered,
+        cell=level.cell,
     )
 
 

@@ -1,0 +1,214 @@
+"""Real networks and windows of them, from `assets/transit` (origins and licences: NOTICE there).
+
+A window is the part of a network around a random stop: of every line the longest stretch inside it.
+Beijing and Taipei have the places of their official maps and names in Latin letters, London (part)
+and the pubs of Cambridge those of drawn tube maps. Of the other cities the lines and stops are real
+and the places are not: they are laid out so that distances follow the lines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from mmrl.errors import ConfigError, nearest
+from mmrl.tasks.transit.octilinear import LINE_COLOURS
+from mmrl.tasks.transit.scene import MapLine, Point, Rgb, TransitMap, octilinear
+
+FOLDER = Path(__file__).parents[3] / "assets" / "transit"
+DRAWN = "drawn"
+"""The name under which drawn maps stand among networks."""
+ALL = "real"
+"""All real networks of the split."""
+SPLITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "train": (
+            *("beijing", "cambridge", "auckland", "changsha", "changzhou", "dalian", "geneva"),
+            *("guiyang", "hefei", "huhehaote", "jinan", "kunming", "lisboa", "los_angeles"),
+            *("nanchang", "nanning", "shanghai", "toronto"),
+        ),
+        "val": ("budapest", "kl", "miami", "xian"),
+        "test": (
+            *("taipei", "london", "dubai", "hangzhou", "oslo", "rome", "shenzhen"),
+            *("singapore", "washington"),
+        ),
+    }
+)
+"""Networks of each split: as in ReasonMap, no city is in two of them."""
+_MORE_COLOURS: tuple[Rgb, ...] = (
+    *LINE_COLOURS.values(),
+    *((0, 170, 190), (240, 120, 0), (130, 90, 50), (230, 100, 170), (130, 170, 0), (120, 120, 120)),
+)
+_APART = 110
+"""Two colours that differ by less (sum over the channels) are hard to tell apart."""
+
+Stretch = tuple[str | Point, ...]
+"""Stops by name and, between them, points where the line bends."""
+
+
+@dataclass(frozen=True)
+class RealLine:
+    """A line of a real network as its file has it."""
+
+    name: str
+    colour: Rgb
+    course: Stretch
+
+    @property
+    def is_loop(self) -> bool:
+        return self.course[0] == self.course[-1]
+
+
+@dataclass(frozen=True)
+class RealNetwork:
+    """A network with the places of its stops."""
+
+    name: str
+    country: str
+    city: str
+    places: Mapping[str, Point]
+    lines: tuple[RealLine, ...]
+    bends: bool
+    """Whether lines between stops keep to the eight directions; otherwise they are as given."""
+
+    def window(self, rng: np.random.Generator, count: int) -> TransitMap | None:
+        """The lines among the `count` stops nearest to a random one, but for those that meet no
+        other there; None with less than two."""
+        names = list(self.places)
+        at = np.array([self.places[name] for name in names])
+        centre = at[int(rng.integers(len(names)))]
+        order = np.argsort(np.abs(at - centre).max(1), kind="stable")
+        inside = {names[i] for i in order[:count]}
+        parts = [(line, _longest_inside(line, inside)) for line in self.lines]
+        parts = [(line, part) for line, part in parts if _num_stops(part) > 1]
+        calls = Counter(stop for _, part in parts for stop in {n for n in part if n in inside})
+        kept = [(line, part) for line, part in parts if any(calls[n] > 1 for n in part)]
+        if len(kept) < 2:
+            return None
+        stops = dict.fromkeys(n for _, part in kept for n in part if isinstance(n, str))
+        colours = _distinct([line.colour for line, _ in kept])
+        return TransitMap(
+            tuple(
+                MapLine(
+                    name=line.name,
+                    colour=colour,
+                    courses=(tuple(n for n in part if isinstance(n, str)),),
+                    paths=(self._path(part),),
+                )
+                for (line, part), colour in zip(kept, colours, strict=True)
+            ),
+            {name: self.places[name] for name in stops},
+        )
+
+    def _path(self, part: Stretch) -> tuple[Point, ...]:
+        points = [self.places[n] if isinstance(n, str) else n for n in part]
+        if not self.bends:
+            return tuple(points)
+        path = [points[0]]
+        for a, b in pairwise(points):
+            first, then = (a, b) if a <= b else (b, a)
+            bend = octilinear(first, then)
+            path += (bend if a <= b else bend[::-1])[1:]
+        return tuple(path)
+
+
+def networks_of(split: str, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The networks meant by a list of names; one of another split is a ConfigError."""
+    found: list[str] = []
+    known = (DRAWN, ALL, *SPLITS.get(split, ()))
+    for name in wanted:
+        if name not in known:
+            other = next((s for s, names in SPLITS.items() if name in names), None)
+            why = f'is in the split "{other}", not in "{split}"' if other else "is none"
+            raise ConfigError(
+                f'transit: the network "{name}" {why}; there are {", ".join(known)}.'
+                f"{nearest(name, known)}"
+            )
+        found += SPLITS[split] if name == ALL else (name,)
+    if not found:
+        raise ConfigError(f"transit: networks is empty; there are {', '.join(known)}")
+    return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def real_network(name: str) -> RealNetwork:
+    """A network by its name; its file is read once."""
+    path = FOLDER / f"{name}.json"
+    if not path.is_file():
+        raise ConfigError(
+            f"{path}: no such file; the maps of real networks lie in assets/transit of the source "
+            'tree. Drawn maps (networks: ["drawn"]) need no files'
+        )
+    data = json.loads(path.read_text("utf-8"))
+    lines = tuple(
+        RealLine(line["name"], _rgb(line["colour"]), tuple(_node(n) for n in line["course"]))
+        for line in data["lines"]
+    )
+    has_points = any(not isinstance(node, str) for line in lines for node in line.course)
+    return RealNetwork(
+        name=name,
+        country=data["country"],
+        city=data["city"],
+        places={stop: (float(x), float(y)) for stop, (x, y) in data["places"].items()},
+        lines=lines,
+        bends=not has_points and not data.get("straight", False),
+    )
+
+
+def _node(value: Any) -> str | Point:
+    return value if isinstance(value, str) else (float(value[0]), float(value[1]))
+
+
+def _rgb(text: str) -> Rgb:
+    red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    return red, green, blue
+
+
+def _longest_inside(line: RealLine, inside: set[str]) -> Stretch:
+    """The longest stretch whose stops are all inside, from a stop to a stop."""
+    course = line.course
+    outside = [i for i, n in enumerate(course) if isinstance(n, str) and n not in inside]
+    if line.is_loop and outside:  # begin where it is cut anyway
+        course = (*course[outside[0] : -1], *course[: outside[0] + 1])
+    runs: list[list[str | Point]] = [[]]
+    for node in course:
+        if isinstance(node, str) and node not in inside:
+            runs.append([])
+        else:
+            runs[-1].append(node)
+    return max((_trimmed(run) for run in runs), key=_num_stops)
+
+
+def _trimmed(run: list[str | Point]) -> Stretch:
+    stops = [i for i, node in enumerate(run) if isinstance(node, str)]
+    return tuple(run[stops[0] : stops[-1] + 1]) if stops else ()
+
+
+def _num_stops(part: Stretch) -> int:
+    return len({node for node in part if isinstance(node, str)})
+
+
+def _distinct(colours: list[Rgb]) -> list[Rgb]:
+    """The colours, of which one too near to an earlier one is replaced where another is free."""
+    used: list[Rgb] = []
+    for colour in colours:
+        if any(_distance(colour, other) < _APART for other in used):
+            free = [
+                c for c in _MORE_COLOURS if all(_distance(c, o) >= _APART for o in colours + used)
+            ]
+            colour = free[0] if free else colour
+        used.append(colour)
+    return used
+
+
+def _distance(a: Rgb, b: Rgb) -> int:
+    return sum(abs(x - y) for x, y in zip(a, b, strict=True))
