@@ -143,7 +143,7 @@ class ServerListener:
         try:
             connection.request("POST", f"{self._url.path}/chat/completions", data, headers)
             answer = connection.getresponse()
-            return answer.status, answer.read(_MOST_BYTES + 1)
+            return answer.status, _read(answer, time.monotonic() + self.timeout_s)
         except TimeoutError as error:
             raise _Again(f"timeout: no answer within {self.timeout_s:g} s") from error
         except (OSError, http.client.HTTPException) as error:
@@ -231,6 +231,16 @@ def _choices(status: int, content: bytes) -> list[Mapping[str, Any]]:
     ):
         raise Failed("malformed answer: there are no choices")
     return choices
+
+
+def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
+    """The content, up to what is read at most; one that only trickles in is a timeout."""
+    content = bytearray()
+    while len(content) <= _MOST_BYTES and (part := answer.read1(1 << 16)):
+        content += part
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return bytes(content)
 
 
 def _content(choice: Mapping[str, Any]) -> str:
