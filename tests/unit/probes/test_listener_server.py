@@ -46,6 +46,9 @@ class Fake:
                 if isinstance(answer, float):
                     fake.done.wait(answer)
                     return
+                if answer == "trickle":
+                    self.trickle()
+                    return
                 status, content = (answer, "no") if isinstance(answer, int) else (200, answer)
                 data = (
                     content.encode() if isinstance(content, str) else json.dumps(content).encode()
