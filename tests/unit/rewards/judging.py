@@ -3,12 +3,13 @@
 A new reward needs nothing here where a task with a world uses it. Otherwise a test fails that
 names the table to add to: `ALSO` (tasks that it judges without being among their rewards), `MORE`
 (options of a world that make it apply), `ROWS` (samples of a task without a world), `FORMS` (the
-marks around an answer), `EVIDENCE` (what probes give).
+marks around an answer), `MADE` (samples with gold by hand), `EVIDENCE` (what probes give).
 """
 
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -51,6 +52,16 @@ ALSO: Mapping[str, tuple[str, ...]] = {
     "rouge": ("plain_text",),
     "transcript": ("plain_text",),
     "listener": ("picture_pair", "answer_pair", "scored_pair"),
+    "box_iou_50": ("digit_box", "gui_box", "grounding"),
+    "box_size": ("digit_box", "gui_box", "grounding"),
+    "box_l1": ("digit_box", "gui_box", "grounding"),
+    "box_format": ("digit_box", "many_box", "grounding"),
+    "near": ("gui_point", "shape_point"),
+    "span_format": ("digit_span", "temporal"),
+    "fresh": ("digit_box", "plain_text"),
+    "bleu": ("plain_text", "text"),
+    "grounded_format": ("grounded_count",),
+    "count_agreement": ("grounded_count",),
 }
 """Rewards for recipes to choose -> the tasks, not using them themselves, that they can judge."""
 
@@ -85,6 +96,31 @@ ROWS: Mapping[str, tuple[tuple[Any, Mapping[str, Any]], ...]] = {
     ),
 }
 """Task without a world -> (target, meta) of its samples."""
+
+
+_THINGS = [
+    {"bbox_2d": [10, 20, 50, 60], "point_2d": [30, 40], "label": "cat"},
+    {"bbox_2d": [100, 20, 180, 90], "point_2d": [140, 60], "label": "dog"},
+]
+_SURE = json.dumps([{**thing, "confidence": 1.0} for thing in _THINGS])
+_CLICK = {"action": "CLICK", "position": [0.25, 0.5]}
+
+MADE: Mapping[str, tuple[tuple[Any, Mapping[str, Any], str], ...]] = {
+    **dict.fromkeys(
+        ("things", "detection", "box_confidence"),
+        (
+            (_THINGS, {"coord_space": "abs_original"}, _SURE),
+            (_SURE[: _SURE.index("}, {")] + "}]", {"coord_space": "abs_original"}, ""),
+            ("none", {"coord_space": "abs_original"}, "none"),
+        ),
+    ),
+    **dict.fromkeys(
+        ("action_kind", "action_place"),
+        ((_CLICK, {}, json.dumps(_CLICK)), ({"action": "ENTER"}, {}, '{"action": "ENTER"}')),
+    ),
+}
+"""Rewards for data sets whose task is not built in -> (target, meta, gold answer or "" for the
+target itself), asked and answered as `text` is."""
 
 
 class Form(NamedTuple):
@@ -137,6 +173,11 @@ WHOLE_TEXT: Mapping[str, str] = {
     "pair_scores": "reads the scores, which stand in the reasoning",
     "pair_agrees": "compares the answer with the scores in the reasoning",
     "listener": "the listener's belief, 0 where the marks are not well-formed",
+    "box_format": "judges the marks as well",
+    "span_format": "judges the marks as well",
+    "grounded_format": "wants boxes in the reasoning",
+    "count_agreement": "counts the boxes of the reasoning",
+    "fresh": "counts what is repeated anywhere",
 }
 """Rewards that read more of a completion than its answer, and why."""
 
@@ -145,8 +186,18 @@ WITHOUT_GOLD: Mapping[str, str] = {
     "chart_format": "judges the marks, not what is inside",
     "pair_scores": "judges whether the scores add up",
     "pair_agrees": "judges whether the verdict is that of the scores",
+    "box_format": "judges whether there are boxes and nothing else",
+    "span_format": "judges whether there is a span and nothing else",
+    "grounded_format": "judges whether the reasoning holds a box",
+    "fresh": "counts what is repeated",
 }
 """Rewards that read no reference answer, and why."""
+
+ANY_ANSWER: Mapping[str, str] = {
+    **WITHOUT_GOLD,
+    "count_agreement": "wants as many boxes as the answer says, whatever it says",
+}
+"""Rewards that a well-formed wrong answer may earn in full, and why."""
 
 
 class Case(NamedTuple):
@@ -194,6 +245,11 @@ def cases_of(reward: str) -> tuple[Case, ...]:
         if not parts and name in ALSO.get(reward, ()):
             parts = [REWARDS.get(reward)]
         rows += [[Case(task, part, s, task.gold(s)) for s in samples_of(name)] for part in parts]
+    plain, part = TASKS.get("text"), REWARDS.get(reward)
+    for i, (target, meta, answer) in enumerate(MADE.get(reward, ())):
+        sample = Sample(id=f"made{i}", task="text", question="?", target=target, meta=meta)
+        gold = _TAGS.one_of_each.format(answer or target)
+        rows.append([Case(plain, part, sample, gold)])
     longest = max(map(len, rows), default=0)
     return tuple(row[i] for i in range(longest) for row in rows if i < len(row))
 

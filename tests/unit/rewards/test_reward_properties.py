@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from judging import (
+    ANY_ANSWER,
     EVIDENCE,
     FORMS,
     WHOLE_TEXT,
@@ -25,8 +26,10 @@ from judging import (
 )
 
 from mmrl.errors import MmrlError
+from mmrl.parse.boxes import Box, parse_boxes
 from mmrl.rewards.builtin import REWARDS
 from mmrl.tasks.base import TASKS
+from mmrl.tasks.drawing import number_text
 
 EXAMPLES = settings(max_examples=200, deadline=None, derandomize=True, database=None)
 HOSTILE = [
@@ -64,7 +67,8 @@ def test_every_reward_is_used_by_a_task_whose_samples_are_known() -> None:
     for name in names():
         assert cases_of(name), (
             f'no samples for reward "{name}": no task with a world (or with rows in judging.ROWS) '
-            "has it among its rewards. Add it to a task, or a task that it can judge to judging.ALSO"
+            "has it among its rewards. Add it to a task, a task that it can judge to judging.ALSO, "
+            "or samples of its own to judging.MADE"
         )
         for need in REWARDS.get(name).needs:
             assert need in EVIDENCE, f'reward "{name}" needs {need}: say in judging.EVIDENCE how'
@@ -106,7 +110,7 @@ def test_gold_earns_the_maximum_and_an_empty_completion_the_minimum(name: str) -
     )
 
 
-@pytest.mark.parametrize("name", sorted(set(names()) - set(WITHOUT_GOLD)))
+@pytest.mark.parametrize("name", sorted(set(names()) - set(ANY_ANSWER)))
 def test_some_well_formed_wrong_answer_earns_less_than_gold(name: str) -> None:
     cases = cases_of(name)
     if REWARDS.get(name).needs:
@@ -178,6 +182,65 @@ def test_any_text_earns_a_number_inside_the_bounds(name: str) -> None:
         assert got == case.value(text, evidence)
 
     check()
+
+
+NUMBERS = re.compile(r"\d+(?:\.\d+)?")
+EXTREME = [
+    "nan", "NaN", "inf", "-inf", "Infinity", "-Infinity", "1e308", "-1e308", "1e999", "-1", "-0",
+    "0", "0.0", "9" * 400, "9" * 5000, "1e-320", "0x10", "1_0", "１", "½", "", "None", "null",
+    "True", "[]", "[0]", "'7'", '"7"', "1+1j", "10**9",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", names())
+def test_gold_with_extreme_numbers_in_it(name: str) -> None:
+    extreme = st.lists(st.sampled_from([None, *EXTREME]), min_size=1, max_size=6)
+
+    @EXAMPLES
+    @given(st.integers(0, 10**6), extreme, st.booleans(), st.data())
+    def check(number: int, new: list[str | None], turned: bool, data: st.DataObject) -> None:
+        case = pick(name, number)
+        evidence = data.draw(evidence_of(case)) if case.reward.needs else {}
+        numbers = iter(range(10**6))
+
+        def other(found: re.Match[str]) -> str:
+            put = new[next(numbers) % len(new)]
+            return found[0] if put is None else put
+
+        text = NUMBERS.sub(other, case.gold)
+        if turned:
+            text = text.replace('"', "'")
+        case.value(text, evidence)  # raises where it is out of bounds or not finite
+
+    check()
+
+
+def improper(box: Box) -> list[str]:
+    """The box inverted, flat, without end and without numbers."""
+    x1, y1, x2, y2 = box
+    made = [(x2, y1, x1, y2), (x1, y2, x2, y1), (x1, y1, x1, y2), (x1, y1, x2, y1), (x1,) * 4]
+    written = [",".join(map(number_text, each)) for each in made]
+    written += [f"{number_text(x1)},{number_text(y1)},1e999,{number_text(y2)}", "nan,nan,nan,nan"]
+    written += ["-1e999,-1e999,1e999,1e999", f"1e308,{number_text(y1)},-1e308,{number_text(y2)}"]
+    return written
+
+
+@pytest.mark.parametrize("name", names())
+def test_improper_boxes_earn_the_minimum(name: str) -> None:
+    low = REWARDS.get(name).bounds[0]
+    for case in cases_of(name):
+        answer = case.task.parse(case.gold).answer or ""
+        boxes = parse_boxes(answer)
+        if not boxes or case.reward.needs or name in set(WHOLE_TEXT) - {"box_format"}:
+            continue
+        for k in range(len(improper(boxes[0]))):
+            each = iter(boxes)
+            text = _FOUR.sub(lambda _: f"[{improper(next(each))[k]}]", case.gold)  # noqa: B023
+            assert text != case.gold
+            assert case.value(text) in (None, low), text
+
+
+_FOUR = re.compile(r"\[[^\[\],]*(?:,[^\[\],]*){3}\]")
 
 
 BROKEN = [
