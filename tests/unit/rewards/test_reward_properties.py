@@ -325,11 +325,13 @@ def test_a_hundred_kilobytes_cost_little(name: str) -> None:
         if case.task.name in seen or case.reward.needs:
             continue
         seen.add(case.task.name)
-        for text in many(case)[: None if len(seen) < 3 else 8]:
+        for text in many(case)[len(seen) - 1 :: len(seen) ** 2]:
             took = _seconds(case, text)
-            if took > ENOUGH:
+            if took > ENOUGH:  # another process in the way, or is it the text?
                 took = min(_seconds(case, text) for _ in range(3))
-            assert took <= ENOUGH, (case.task.name, text[:60], took)
+                quarter = min(_seconds(case, text[: len(text) // 4]) for _ in range(3))
+                linear = took <= 8 * quarter and took <= 5 * ENOUGH
+                assert took <= ENOUGH or linear, (case.task.name, text[:60], took)
 
 
 def _seconds(case: Case, text: str) -> float:
