@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,7 @@ def evaluate_samples(
         place = {s.id: i for i, s in enumerate(samples)}
         items = sorted(ranks.gather(items), key=lambda item: place[item.id])
         skipped = dict(sorted(ranks.gather(list(skipped.items()))))
+    items = _weighted(items, samples)
     return Evaluation(step=step, items=tuple(items), skipped=skipped, estimates=_estimates(items))
 
 
@@ -162,6 +163,31 @@ def _item(
         values=values,
         texts=tuple(r.text for r in (*rollouts, *greedy)),
     )
+
+
+def _weighted(items: Sequence[Item], samples: Sequence[Sample]) -> list[Item]:
+    """The items with `weighted_<score>` = weight · score / mean weight where the task has weights.
+
+    The mean over items is then Σ weight · score / Σ weight, and differences pair as they do for
+    every other measure.
+    """
+    weights: dict[str, float] = {}
+    for sample in samples:
+        weight = TASKS.get(sample.task).weight
+        if weight is not None:
+            weights[sample.id] = weight(sample)
+    by_task: dict[str, list[float]] = {}
+    for item in items:
+        if item.id in weights:
+            by_task.setdefault(item.task, []).append(weights[item.id])
+    found = []
+    for item in items:
+        if item.id in weights:
+            name, mean = TASKS.get(item.task).score_name, _mean(by_task[item.task])
+            share = weights[item.id] / mean * item.values[name]
+            item = replace(item, values={**item.values, f"weighted_{name}": share})
+        found.append(item)
+    return found
 
 
 def _estimates(items: Sequence[Item]) -> dict[str, Estimate]:

@@ -13,9 +13,9 @@ from mmrl.roles import Combine
 from mmrl.types import Clock, Sample
 
 MAP_WEIGHTS: Mapping[str, float] = MappingProxyType(
-    {"easy": 1.0, "middle": 1.2, "medium": 1.2, "hard": 1.5}
+    {"tiny": 1.0, "easy": 1.0, "middle": 1.2, "medium": 1.2, "hard": 1.5}
 )
-"""W_map; ReasonMap writes "middle", our worlds "medium"."""
+"""W_map; ReasonMap writes "middle", our worlds "medium" and "tiny"."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -195,10 +195,16 @@ def published_points(route: Route, plan: Plan) -> float:
 
 def gold_plan(sample: Sample) -> Plan:
     """The planning question of a sample, or a DataError where it is none or its route is wrong."""
-    gold = _gold(sample)
-    if not isinstance(gold, Plan):
+    plan = plan_of(sample)
+    if plan is None:
         _refuse(sample, "a reference route")
-    return gold
+    return plan
+
+
+def plan_of(sample: Sample) -> Plan | None:
+    """The planning question of a sample, or None where it asks something else."""
+    gold = _gold(sample)
+    return gold if isinstance(gold, Plan) else None
 
 
 def _gold(sample: Sample) -> Plan | bool | int | str:
@@ -211,7 +217,7 @@ def _gold(sample: Sample) -> Plan | bool | int | str:
             return word == "yes"
         if (letter := parse_choice(target)) is not None:
             return letter
-    legs = parse_route(target) if isinstance(target, str) else _legs(target)
+    legs = reference_route(target)
     if not legs:
         _refuse(sample, 'a reference route, "yes" or "no", an option letter or a whole number')
     try:
@@ -223,8 +229,10 @@ def _gold(sample: Sample) -> Plan | bool | int | str:
     return plan
 
 
-def _legs(target: Any) -> Route | None:
-    """Legs of a list of mappings with ReasonMap's keys; None where it is something else."""
+def reference_route(target: Any) -> Route | None:
+    """Legs of a text, or of a list of mappings with ReasonMap's keys; None where it is neither."""
+    if isinstance(target, str):
+        return parse_route(target)
     if not isinstance(target, Sequence) or not all(isinstance(leg, Mapping) for leg in target):
         return None
     keys = ("route_name", "departure_stop", "arrival_stop")

@@ -44,6 +44,9 @@ class Task:
     parse: Callable[[str], Parsed] = parse_completion
     measures: Mapping[str, Measure] = field(default_factory=lambda: MappingProxyType({}))
     """Further measures that evaluation reports, beside `score`."""
+    weight: Callable[[Sample], float] | None = None
+    """Weight of a sample where a benchmark weighs its questions: evaluation adds
+    `weighted_<score_name>`, Σ weight · score / Σ weight over the samples of the task."""
     score_name: str = "score"
     """What evaluation calls `score` ("iou", "accuracy", …)."""
     world: World | None = None

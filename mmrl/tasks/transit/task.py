@@ -7,11 +7,13 @@ A sample's `meta` has ReasonMap's own columns (`type`, `station_1`, `station_2`,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 from mmrl.errors import ConfigError, nearest
 from mmrl.parse.routes import Leg, Route, compact_text, parse_map_answer, route_text
 from mmrl.rewards.builtin import MAP_RIGHT, ROUTE_DETAIL, ROUTE_VIA
-from mmrl.rewards.routes import gold_plan, map_right_reward
+from mmrl.rewards.map_score import map_score_long, map_score_short, question_weight
+from mmrl.rewards.routes import gold_plan, map_right_reward, route_detail_reward
 from mmrl.roles import Reward
 from mmrl.tasks.base import SMALL_FORMAT, Task, levels_of, register_task
 from mmrl.tasks.drawing import generator, png_bytes
@@ -24,6 +26,13 @@ from mmrl.tasks.transit.render import paint
 from mmrl.types import MediaRef, Sample
 
 MAP_REWARDS: tuple[Reward, ...] = (MAP_RIGHT, ROUTE_DETAIL, ROUTE_VIA)
+MAP_MEASURES = MappingProxyType(
+    {
+        "detail": route_detail_reward,
+        "map_score_short": map_score_short,
+        "map_score_long": map_score_long,
+    }
+)
 _TRIES = 200
 _PATIENCE = 40
 """Maps in vain after which a route may have another number of changes: small cities have few."""
@@ -165,6 +174,8 @@ TRANSIT = register_task(
         rewards=(*MAP_REWARDS, SMALL_FORMAT),
         score=map_right_reward,
         score_name="right",
+        weight=question_weight,
+        measures=MAP_MEASURES,
         gold=gold_map_answer,
         world=transit_world,
         levels=levels_of("difficulty", LEVELS, listed=True),
@@ -177,6 +188,8 @@ REASONMAP = register_task(
         rewards=(*MAP_REWARDS, SMALL_FORMAT),
         score=map_right_reward,
         score_name="right",
+        weight=question_weight,
+        measures=MAP_MEASURES,
         gold=gold_map_answer,
         parse=parse_map_answer,
     )

@@ -126,12 +126,12 @@ def test_only_legible_stops_are_asked_about():
 
 
 def test_wrong_networks_say_what_there_is():
-    with pytest.raises(ConfigError, match='"taipei" is in the split "test", not in "train"'):
-        draw(0, "train", "taipei")
+    with pytest.raises(ConfigError, match='"rome" is in the split "test", not in "train"'):
+        draw(0, "train", "rome")
     with pytest.raises(ConfigError, match='Did you mean "beijing"'):
-        draw(0, "train", "bejing")
+        draw(0, "test", "bejing")
     with pytest.raises(ConfigError, match="networks is empty"):
         networks_of("train", [])
     with pytest.raises(ConfigError, match='no level "tiny"; they have'):
-        draw(0, "train", "beijing", difficulty=["tiny"])
+        draw(0, "train", "taipei", difficulty=["tiny"])
     assert networks_of("val", ["drawn", "real"]) == ("drawn", *SPLITS["val"])
