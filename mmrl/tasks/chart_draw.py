@@ -197,7 +197,8 @@ def _draw_x_axis(scene: Scene, canvas: Canvas, frame: Frame, size: float) -> Non
 
 def _draw_bars(scene: Scene, canvas: Canvas, frame: Frame, small: float) -> None:
     count = len(scene.series)
-    upright = _widest(scene, small) > 1.25 * frame.bar
+    room = 1.25 * frame.bar if count == 1 else frame.bar - 2  # bars of a group touch
+    upright = _widest(scene, small) > room
     for s, column in enumerate(scene.values):
         for r, value in enumerate(column):
             x = frame.across(r) + (s - count / 2) * frame.bar
