@@ -17,15 +17,24 @@ from typing import NamedTuple
 import pytest
 
 from mmrl.cli.names import is_dataset_file
+from mmrl.config.yaml import load_yaml
 from mmrl.data.spec import load_spec
 from mmrl.tasks.base import TASKS
 
 ROOT = Path(__file__).parents[1]
 CFG = sorted(path.relative_to(ROOT) for path in (ROOT / "datasets_cfg").glob("*.yaml"))
+
+
+def is_base(path: Path) -> bool:
+    """Whether a recipe draws nothing itself: it is there for others to extend, checked in them."""
+    data, _ = load_yaml(path)
+    return not any(data.get(key) for key in ("data", "stages", "extends"))
+
+
 RECIPES = sorted(
     path.relative_to(ROOT)
     for path in (ROOT / "recipes").rglob("*.yaml")
-    if not is_dataset_file(path)
+    if not is_dataset_file(path) and not is_base(path)
 )
 ELSEWHERE = {"own_data": "its data are the reader's own: README, 'Your own data'"}
 """Recipes that name data which nobody can have, and why."""
@@ -118,5 +127,12 @@ def test_a_recipe_passes_or_names_the_model_or_data_to_fetch(path: Path) -> None
         assert said.out.endswith("all is well\n")
 
 
-def test_the_lists_are_not_empty() -> None:
+def test_the_lists_are_not_empty_and_a_base_is_extended() -> None:
     assert len(CFG) >= 3 and len(RECIPES) >= 3
+    files = [path for path in (ROOT / "recipes").rglob("*.yaml") if not is_dataset_file(path)]
+    extended = {
+        (path.parent / str(load_yaml(path)[0]["extends"])).resolve()
+        for path in files
+        if "extends" in load_yaml(path)[0]
+    }
+    assert [path for path in files if is_base(path) and path.resolve() not in extended] == []
