@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -54,33 +55,49 @@ def swapped(sample: Sample) -> Sample:
 
 
 def _exchanged(sample: Sample, answers: Any) -> str:
-    """The question with the two answers in each other's place."""
+    """The question with the two answers in each other's place.
+
+    Both stand in the question, the first before the second. Where they do so in several ways, the
+    last ones behind labels (`A: … B: …`, `Answer 1: … Answer 2: …`) are meant.
+    """
     if len(answers) != 2 or not all(isinstance(a, str) and a for a in answers):
         raise DataError(
             f'sample "{sample.id}": meta["answers"] should be two texts: {answers!r:.80}'
         )
-    text = sample.question
-    long, short = sorted(answers, key=len, reverse=True)
-    at = _only(sample, text, long, [])
-    other = _only(sample, text, short, [(at, at + len(long))])
-    (first, one), (second, two) = sorted([(at, long), (other, short)])
-    middle = text[first + len(one) : second]
-    return text[:first] + two + middle + one + text[second + len(two) :]
-
-
-def _only(sample: Sample, text: str, part: str, taken: list[tuple[int, int]]) -> int:
-    """Where `part` stands in the text, outside of what is taken; it must be one place."""
-    found, at = [], text.find(part)
-    while at >= 0:
-        if all(at + len(part) <= begin or at >= end for begin, end in taken):
-            found.append(at)
-        at = text.find(part, at + 1)
-    if len(found) != 1:
+    text, (one, two) = sample.question, answers
+    found = [
+        (at, other)
+        for at in _places(text, one)
+        for other in _places(text, two)
+        if at + len(one) <= other
+    ]
+    labelled = [(a, b) for a, b in found if _label(text, a, "A1") == _label(text, b, "B2") != ""]
+    if not labelled and len(found) != 1:
         raise DataError(
-            f'sample "{sample.id}": the answer {part!r:.60} of meta["answers"] stands '
-            f"{len(found)} times in the question, it should stand there once"
+            f'sample "{sample.id}": the answers {one!r:.60} and {two!r:.60} of meta["answers"] '
+            f"stand in the question in {len(found)} ways one after the other; wanted is one, or "
+            'labels before them as in "A: … B: …"'
         )
-    return found[0]
+    at, other = (labelled or found)[-1]
+    middle = text[at + len(one) : other]
+    return text[:at] + two + middle + one + text[other + len(two) :]
+
+
+def _places(text: str, part: str) -> list[int]:
+    """Where a text begins in another, at most the last 50 places."""
+    found, at = [], text.rfind(part)
+    while at >= 0 and len(found) < 50:
+        found.append(at)
+        at = text.rfind(part, 0, at + len(part) - 1)
+    return found[::-1]
+
+
+def _label(text: str, at: int, names: str) -> str:
+    """The label before a place with its own letter or digit as *, "" where there is none."""
+    found = re.search(
+        rf"([A-Za-z]* ?)(?<![A-Za-z0-9])[{names}]([:.)]?\s*)\Z", text[max(0, at - 20) : at]
+    )
+    return f"{found[1]}*{found[2]}" if found else ""
 
 
 def contradiction_rate(said: Iterable[tuple[Sample, Rollout]]) -> float | None:

@@ -163,21 +163,29 @@ def row(question: str, answers: list[str], target: str = "A") -> Sample:
     )
 
 
-def test_answers_change_places_wherever_they_stand():
-    sample = row("Q?\nA: yes, a dog\nB: yes", ["yes, a dog", "yes"])
-    assert swapped(sample).question == "Q?\nA: yes\nB: yes, a dog"
-    assert swapped(sample).target == "B" and swapped(sample).meta["answers"] == [
-        "yes",
-        "yes, a dog",
-    ]
+@pytest.mark.parametrize(
+    ("question", "answers", "other"),
+    [
+        ("Q?\nA: yes, a dog\nB: yes", ["yes, a dog", "yes"], "Q?\nA: yes\nB: yes, a dog"),
+        ("Say B?\nAnswer A: B\nAnswer B: cat", ["B", "cat"], "Say B?\nAnswer A: cat\nAnswer B: B"),
+        ("x or y? Answer 1: x Answer 2: y", ["x", "y"], "x or y? Answer 1: y Answer 2: x"),
+        ("BUY?\nA) BUY\nB) don't BUY", ["BUY", "don't BUY"], "BUY?\nA) don't BUY\nB) BUY"),
+        ("is it this <one> or <two>", ["<one>", "<two>"], "is it this <two> or <one>"),
+    ],
+)
+def test_answers_change_places_wherever_they_stand(question, answers, other):
+    sample = row(question, answers)
+    assert swapped(sample).question == other
+    assert swapped(sample).target == "B" and swapped(sample).meta["answers"] == answers[::-1]
     assert swapped(swapped(sample)).question == sample.question
 
 
 @pytest.mark.parametrize(
     ("question", "answers", "message"),
     [
-        ("A: x B: y", ["x", "z"], "stands 0 times"),
-        ("x? A: x B: y", ["x", "y"], "stands 2 times"),
+        ("A: x B: y", ["x", "z"], "in 0 ways"),
+        ("x? then x, then y", ["x", "y"], "in 2 ways"),
+        ("B: y A: x", ["x", "y"], "in 0 ways"),
         ("A: x B: y", ["x"], "should be two texts"),
         ("A: x B: y", ["x", ""], "should be two texts"),
     ],
