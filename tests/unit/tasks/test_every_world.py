@@ -7,10 +7,13 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Hashable
 from pathlib import Path
 
 import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.naive_bayes import MultinomialNB
 
 from mmrl.data.check import check_data
 from mmrl.data.registry import open_data
@@ -23,6 +26,12 @@ LEVELS = [
     if TASKS.get(name).world is not None
     for level in TASKS.get(name).levels
 ]
+
+
+def first_level(name: str) -> str:
+    return next(iter(TASKS.get(name).levels))
+
+
 SPLITS = ("train", "val", "test")
 
 
@@ -86,3 +95,35 @@ def test_no_two_splits_or_seeds_share_a_picture(name: str, level: str) -> None:
 def test_check_finds_nothing_wrong(name: str, level: str) -> None:
     entry = {"task": name, "split": "test", "options": dict(TASKS.get(name).levels[level])}
     assert check_data(open_data(entry, None, 5), limit=4) == []
+
+
+BLIND = 200
+"""Samples of a world: half to learn from, half to guess."""
+
+
+@pytest.mark.parametrize(("name", "level"), [p for p in LEVELS if p[1] == first_level(p[0])])
+def test_the_question_alone_does_not_tell_the_answer(name: str, level: str) -> None:
+    """Words of the question, and pairs of them, guess no better than the commonest answer."""
+    task = TASKS.get(name)
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for i in range(BLIND):
+        sample = draw(name, level, i, seed=9)
+        answer = task.parse(task.gold(sample)).answer or ""
+        kind = str(sample.meta.get("type", sample.meta.get("about", "")))
+        groups.setdefault(kind, []).append((sample.question, answer))
+    wrong_of, expected = [], []
+    for rows in groups.values():
+        answers = Counter(answer for _, answer in rows)
+        if len(rows) < 30 or len(answers) > 26 or not any(q for q, _ in rows):
+            continue  # boxes, spans, routes: nothing to guess
+        assert answers.most_common(1)[0][1] <= 0.7 * len(rows), answers
+        half = len(rows) // 2
+        words = CountVectorizer(token_pattern=r"\S+", ngram_range=(1, 2), lowercase=False)
+        seen = words.fit_transform([question for question, _ in rows[:half]])
+        guesser = MultinomialNB().fit(seen, [answer for _, answer in rows[:half]])
+        guessed = guesser.predict(words.transform([question for question, _ in rows[half:]]))
+        wrong_of += [g != answer for g, (_, answer) in zip(guessed, rows[half:], strict=True)]
+        expected += [answers.most_common(1)[0][1] / len(rows)] * (len(rows) - half)
+    if wrong_of and name != "plain_text":
+        right, chance = 1.0 - sum(wrong_of) / len(wrong_of), sum(expected) / len(expected)
+        assert right <= chance + 3.0 * (chance * (1.0 - chance) / len(wrong_of)) ** 0.5
