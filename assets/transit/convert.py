@@ -14,7 +14,7 @@ name to several stations), and Sydney (its list has one line); Beijing has its o
 
 A map file: {"name", "country", "city", "origin", "licence", "places": {stop: [x, y]}, "lines":
 [{"name", "colour", "course": [stop or [x, y] of a bend, ...]}]}, y downwards. A course that ends
-where it begins is a loop.
+where it begins is a loop; a line that branches has "courses" instead.
 """
 
 from __future__ import annotations
@@ -169,23 +169,48 @@ def tube_map(path: Path, name: str, city: str) -> dict[str, Any]:
     }
 
 
+BRANCHES = {
+    ("dalian", "Line 3"): "通世泰",
+    ("dubai", "Red Line"): "lbn Battuta",
+    ("hangzhou", "Line 3"): "留下",
+    ("hefei", "Line 4"): "复兴集",
+    ("kunming", "Line 1"): "市级行政中心",
+    ("rome", "Line B"): "S. Agnese Annibaliano",
+    ("shanghai", "Line 5"): "江川路",
+    ("shanghai", "Line 10"): "龙柏新村",
+    ("shanghai", "Line 11"): "上海赛车场",
+    ("singapore", "Circle Line"): "Bayfront",
+}
+"""First stop of a branch. ReasonMap's lists put a branch behind the whole main course and mark the
+stop where it leaves, not the one where it begins."""
+
+
+def courses_of(city: str, line: str, stops: list[str]) -> list[list[str]]:
+    """The courses of a line under plain names: one, or two that part at the marked stop."""
+    names = [plain_name(stop) for stop in stops]
+    if (city, line) not in BRANCHES:
+        return [names]
+    leaves = next(i for i, stop in enumerate(stops) if re.search(r"Branch-starting|支线起始", stop))
+    begins = names.index(BRANCHES[city, line])
+    return [names[:begins], names[: leaves + 1] + names[begins:]]
+
+
 def station_list(path: Path) -> dict[str, Any]:
     raw = json.loads(path.read_text("utf-8"))
-    names = {stop: plain_name(stop) for stops in raw.values() for stop in stops}
     by_key: dict[str, str] = {}
-    for name in names.values():  # "Union" and "Union Station" are one stop
-        by_key.setdefault(stop_key(name), name)
+    for stop in (stop for stops in raw.values() for stop in stops):
+        by_key.setdefault(
+            stop_key(plain_name(stop)), plain_name(stop)
+        )  # "Union Station" is "Union"
     spelled = latin(list(by_key.values()))
-    shown = {stop: spelled[by_key[stop_key(name)]] for stop, name in names.items()}
-    courses = {
-        latin_line(line): [name for name, _ in groupby(shown[stop] for stop in stops)]
-        for line, stops in raw.items()
-    }
-    hues = np.linspace(0, 1, len(courses), endpoint=False)
-    lines = [
-        {"name": line, "colour": colour_of(float(hue)), "course": course}
-        for (line, course), hue in zip(courses.items(), hues, strict=True)
-    ]
+    lines = []
+    for i, (line, stops) in enumerate(raw.items()):
+        courses = [
+            [name for name, _ in groupby(spelled[by_key[stop_key(stop)]] for stop in course)]
+            for course in courses_of(path.stem, line, stops)
+        ]
+        shape = {"course": courses[0]} if len(courses) == 1 else {"courses": courses}
+        lines.append({"name": latin_line(line), "colour": colour_of(i / len(raw)), **shape})
     return {
         "name": path.stem,
         "country": path.parent.name,
@@ -194,7 +219,7 @@ def station_list(path: Path) -> dict[str, Any]:
         ),
         **REASONMAP,
         "straight": True,
-        "places": laid_out(list(courses.values())),
+        "places": laid_out([c for x in lines for c in x.get("courses", [x.get("course")])]),
         "lines": lines,
     }
 

@@ -61,11 +61,8 @@ class RealLine:
 
     name: str
     colour: Rgb
-    course: Stretch
-
-    @property
-    def is_loop(self) -> bool:
-        return self.course[0] == self.course[-1]
+    courses: tuple[Stretch, ...]
+    """One, or several that share their stops up to where they part."""
 
 
 @dataclass(frozen=True)
@@ -88,23 +85,27 @@ class RealNetwork:
         centre = at[int(rng.integers(len(names)))]
         order = np.argsort(np.abs(at - centre).max(1), kind="stable")
         inside = {names[i] for i in order[:count]}
-        parts = [(line, _longest_inside(line, inside)) for line in self.lines]
-        parts = [(line, part) for line, part in parts if _num_stops(part) > 1]
-        calls = Counter(stop for _, part in parts for stop in {n for n in part if n in inside})
-        kept = [(line, part) for line, part in parts if any(calls[n] > 1 for n in part)]
+        found = [(line, _stretches(line, inside)) for line in self.lines]
+        served = {line.name: _stops(parts) for line, parts in found if parts}
+        calls = Counter(stop for stops in served.values() for stop in stops)
+        kept = [
+            (line, parts)
+            for line, parts in found
+            if any(calls[stop] > 1 for stop in served.get(line.name, ()))
+        ]
         if len(kept) < 2:
             return None
-        stops = dict.fromkeys(n for _, part in kept for n in part if isinstance(n, str))
+        stops = dict.fromkeys(stop for _, parts in kept for stop in _stops(parts))
         colours = _distinct([line.colour for line, _ in kept])
         return TransitMap(
             tuple(
                 MapLine(
                     name=line.name,
                     colour=colour,
-                    courses=(tuple(n for n in part if isinstance(n, str)),),
-                    paths=(self._path(part),),
+                    courses=tuple(tuple(n for n in p if isinstance(n, str)) for p in parts),
+                    paths=tuple(self._path(part) for part in parts),
                 )
-                for (line, part), colour in zip(kept, colours, strict=True)
+                for (line, parts), colour in zip(kept, colours, strict=True)
             ),
             {name: self.places[name] for name in stops},
         )
@@ -150,10 +151,14 @@ def real_network(name: str) -> RealNetwork:
         )
     data = json.loads(path.read_text("utf-8"))
     lines = tuple(
-        RealLine(line["name"], _rgb(line["colour"]), tuple(_node(n) for n in line["course"]))
+        RealLine(
+            line["name"],
+            _rgb(line["colour"]),
+            tuple(tuple(map(_node, c)) for c in line.get("courses", [line.get("course")])),
+        )
         for line in data["lines"]
     )
-    has_points = any(not isinstance(node, str) for line in lines for node in line.course)
+    has_points = any(not isinstance(n, str) for line in lines for c in line.courses for n in c)
     return RealNetwork(
         name=name,
         country=data["country"],
@@ -173,11 +178,23 @@ def _rgb(text: str) -> Rgb:
     return red, green, blue
 
 
-def _longest_inside(line: RealLine, inside: set[str]) -> Stretch:
+def _stretches(line: RealLine, inside: set[str]) -> tuple[Stretch, ...]:
+    """Of each course its longest stretch inside, but for those that are part of another's."""
+    parts: list[Stretch] = []
+    for course in line.courses:
+        part = _longest_inside(course, inside)
+        if len(_stops([part])) > 1 and not any(
+            _stops([part]).keys() <= _stops([p]).keys() for p in parts
+        ):
+            parts = [p for p in parts if not _stops([p]).keys() <= _stops([part]).keys()] + [part]
+    return tuple(parts)
+
+
+def _longest_inside(course: Stretch, inside: set[str]) -> Stretch:
     """The longest stretch whose stops are all inside, from a stop to a stop."""
-    course = line.course
+    is_loop = course[0] == course[-1]
     outside = [i for i, n in enumerate(course) if isinstance(n, str) and n not in inside]
-    if line.is_loop and outside:  # begin where it is cut anyway
+    if is_loop and outside:  # begin where it is cut anyway
         course = (*course[outside[0] : -1], *course[: outside[0] + 1])
     runs: list[list[str | Point]] = [[]]
     for node in course:
@@ -185,7 +202,7 @@ def _longest_inside(line: RealLine, inside: set[str]) -> Stretch:
             runs.append([])
         else:
             runs[-1].append(node)
-    return max((_trimmed(run) for run in runs), key=_num_stops)
+    return max((_trimmed(run) for run in runs), key=lambda part: len(_stops([part])))
 
 
 def _trimmed(run: list[str | Point]) -> Stretch:
@@ -193,8 +210,9 @@ def _trimmed(run: list[str | Point]) -> Stretch:
     return tuple(run[stops[0] : stops[-1] + 1]) if stops else ()
 
 
-def _num_stops(part: Stretch) -> int:
-    return len({node for node in part if isinstance(node, str)})
+def _stops(parts: Sequence[Stretch]) -> dict[str, None]:
+    """The stops of some stretches, each once."""
+    return dict.fromkeys(node for part in parts for node in part if isinstance(node, str))
 
 
 def _distinct(colours: list[Rgb]) -> list[Rgb]:

@@ -6,7 +6,7 @@ A sample's `meta` has ReasonMap's own columns (`type`, `station_1`, `station_2`,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from mmrl.errors import ConfigError, nearest
@@ -15,7 +15,7 @@ from mmrl.rewards.builtin import MAP_RIGHT, ROUTE_DETAIL, ROUTE_VIA
 from mmrl.rewards.map_score import map_score_long, map_score_short, question_weight
 from mmrl.rewards.routes import gold_plan, map_right_reward, route_detail_reward
 from mmrl.roles import Reward
-from mmrl.tasks.base import SMALL_FORMAT, Task, levels_of, register_task
+from mmrl.tasks.base import SMALL_FORMAT, Measure, Task, levels_of, register_task
 from mmrl.tasks.drawing import generator, png_bytes
 from mmrl.tasks.transit.layout import Style, lay_out
 from mmrl.tasks.transit.marks import map_marks
@@ -26,7 +26,7 @@ from mmrl.tasks.transit.render import paint
 from mmrl.types import MediaRef, Sample
 
 MAP_REWARDS: tuple[Reward, ...] = (MAP_RIGHT, ROUTE_DETAIL, ROUTE_VIA)
-MAP_MEASURES = MappingProxyType(
+MAP_MEASURES: Mapping[str, Measure] = MappingProxyType(
     {
         "detail": route_detail_reward,
         "map_score_short": map_score_short,

@@ -39,16 +39,21 @@ def test_windows_are_parts_of_their_network_and_gold_earns_all(split, name):
     network = real_network(name)
     steps: dict[str, set[frozenset[str]]] = {}
     for line in network.lines:
-        stops = [node for node in line.course if isinstance(node, str)]
-        assert set(stops) <= set(network.places)
-        steps[line.name] = {frozenset(pair) for pair in pairwise(stops)}
+        steps[line.name] = set()
+        for course in line.courses:
+            stops = [node for node in course if isinstance(node, str)]
+            assert set(stops) <= set(network.places)
+            steps[line.name] |= {frozenset(pair) for pair in pairwise(stops)}
     for index, kind in enumerate(KINDS):
         level = ("easy", "medium", "hard")[index % 3]
         sample = draw(index, split, name, difficulty=[level], questions=[kind], marks=True)
         shown = Network(sample.meta["lines"])
-        for line, course in sample.meta["lines"].items():
-            assert {frozenset(pair) for pair in pairwise(course)} <= steps[line]
-            assert {s for s in course} & set(shown.interchanges)  # no line on its own
+        for line, value in sample.meta["lines"].items():
+            courses = [value] if isinstance(value[0], str) else value
+            for course in courses:
+                assert {frozenset(pair) for pair in pairwise(course)} <= steps[line]
+            # no line on its own
+            assert {stop for course in courses for stop in course} & set(shown.interchanges)
         legible = {word for mark, word, *_ in sample.meta["marks"] if mark == "text"}
         asked = {sample.meta["station_1"], sample.meta["station_2"]} - {""}
         if kind == "planning":
@@ -68,7 +73,8 @@ def test_a_seed_gives_the_same_bytes():
 
 def test_loops_are_cut_where_the_window_ends_and_stay_whole_inside():
     line = next(x for x in real_network("beijing").lines if x.name == "Line 2")
-    assert line.is_loop
+    (whole,) = line.courses
+    assert whole[0] == whole[-1]
     network = real_network("beijing")
     for seed in range(40):
         window = network.window(np.random.default_rng(seed), 60)
@@ -78,10 +84,21 @@ def test_loops_are_cut_where_the_window_ends_and_stay_whole_inside():
             stops = set(course)
             assert len(stops) == len(course) - (course[0] == course[-1])
             if course[0] == course[-1]:
-                assert stops == {n for n in line.course if isinstance(n, str)}
+                assert stops == {n for n in whole if isinstance(n, str)}
         if found:
             return
     raise AssertionError("no window with line 2")
+
+
+def test_branches_leave_where_they_do():
+    """Rome's B parts at Bologna; ReasonMap's list has Jonio's branch behind Rebibbia."""
+    line = next(x for x in real_network("rome").lines if x.name == "Line B")
+    assert [course[-1] for course in line.courses] == ["Rebibbia", "Jonio"]
+    one, two = line.courses
+    assert one[:15] == two[:15] and one[14] == "Bologna"
+    network = Network({"B": [list(course) for course in line.courses]})
+    assert network.rides("Rebibbia", "Jonio") == ()
+    assert [len(way) for way in network.rides("Laurentina", "Jonio")] == [17]
 
 
 def crossing(stop_at: float) -> TransitMap:
