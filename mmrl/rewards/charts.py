@@ -24,8 +24,9 @@ from mmrl.parse.code_tables import table_of_completion
 from mmrl.parse.tables import Table, gold_table, number_of_text, within
 from mmrl.parse.values import normal_text, parse_number
 from mmrl.rewards.format import NO_EVIDENCE
+from mmrl.rewards.programs import RunPrograms
 from mmrl.rewards.tables import DataAccuracy
-from mmrl.types import Clock, Rollout, Sample, Verdict
+from mmrl.types import Clock, Group, Rollout, Sample, Verdict
 
 WAYS: Mapping[str, Strategy] = {"high": Strategy.CODE, "low": Strategy.DIRECT}
 """Label of a chart and question -> the way that answers it."""
@@ -95,14 +96,17 @@ class ChartDecision:
 class ChartData:
     """Accuracy of the table that the completion's program spells out; 0 on other ways.
 
-    The table is read off the syntax tree and the program is never run. None where the sample has
-    no table, and (unless `everywhere`, as published) where its label is not "high".
+    The table is read off the syntax tree and the program is never run, unless `run` says so: then
+    it is what `chart_data` holds when the program has ended in the sandbox. None where the sample
+    has no table, and (unless `everywhere`, as published) where its label is not "high".
     """
 
     accuracy: DataAccuracy = field(default_factory=DataAccuracy)
     everywhere: bool = False
     drawing_calls: bool = False
     """Whether a program without a frame may spell its numbers in `plt.bar(x, y)` and the like."""
+    run: RunPrograms | None = None
+    """How to run programs instead of reading them: `{}` in a recipe takes the defaults."""
 
     def __call__(
         self,
@@ -117,8 +121,24 @@ class ChartData:
             return None
         table = None
         if strategy_of(rollout.text) is Strategy.CODE:
-            table = table_of_completion(rollout.text, drawing_calls=self.drawing_calls)
+            if self.run is not None:
+                table = self.run.frame(rollout.text)
+            else:
+                table = table_of_completion(rollout.text, drawing_calls=self.drawing_calls)
         return self.of_table(table, reference)
+
+    def check(self) -> None:
+        """SandboxError where programs are to be run and this system lacks the isolation for it."""
+        if self.run is not None:
+            self.run.check()
+
+    def start(self, group: Group, /) -> None:
+        """Begins to run the programs of a group, all that are to be run."""
+        if self.run is None or self.reference(group.sample) is None:
+            return
+        for rollout in group.rollouts:
+            if strategy_of(rollout.text) is Strategy.CODE:
+                self.run.start(rollout.text)
 
     def reference(self, sample: Sample) -> Table | None:
         """The table that a completion is compared with; None where this part does not apply."""

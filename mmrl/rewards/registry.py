@@ -7,12 +7,12 @@ import math
 import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mmrl.errors import ConfigError, RewardError
 from mmrl.registry import Registry
 from mmrl.roles import Reward, RewardFn
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Clock, Group, Rollout, Sample
 
 ShortRewardFn = Callable[[Rollout, Sample], float | None]
 F = TypeVar("F", bound=Callable[..., float | None])
@@ -28,6 +28,13 @@ class OfTwo:
         self, rollout: Rollout, sample: Sample, evidence: Mapping[type, Any], clock: Clock, /
     ) -> float | None:
         return self.fn(rollout, sample)
+
+
+@runtime_checkable
+class Starts(Protocol):
+    """A reward function that works beside the run: told of a group before it is asked about it."""
+
+    def start(self, group: Group, /) -> None: ...
 
 
 class RewardRegistry(Registry[Reward]):

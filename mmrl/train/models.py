@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from mmrl.config.schema import RolloutConfig
 from mmrl.errors import MediaError, PolicyError
+from mmrl.rewards.programs import close_sandboxes
 from mmrl.rollout.hf import Sampling
 from mmrl.tasks.base import TASKS
-from mmrl.types import Prompt, Rollout, Sample
+from mmrl.types import Group, Prompt, Rollout, Sample
 
 
 class Doors:
@@ -39,6 +40,8 @@ class Doors:
             stop=rollout.stop,
         )
         self.bad_samples: dict[str, str] = {}
+        self.on_group: Callable[[Group], None] | None = None
+        """Told of each group of a plain plan as soon as its last rollout has ended."""
         self._prompts: dict[int, tuple[Sample, Prompt]] = {}
 
     def encode(self, sample: Sample) -> Prompt:
@@ -84,7 +87,8 @@ class Doors:
         return {f"logged/{name}": value for name, value in figures.items()}
 
     def close(self) -> None:
-        """Ends the worker processes of media and rewards."""
+        """Ends the worker processes of media, of rewards and of programs that rewards run."""
+        close_sandboxes()
         for part in (self.media, self.isolated):
             if part is not None:
                 part.close()
@@ -101,17 +105,26 @@ class Doors:
         seeds: Sequence[Sequence[int]],
         temperature: float,
         policy_step: int,
+        finished: Callable[[int, Sequence[Rollout]], None] | None = None,
     ) -> list[list[Rollout]]:
-        """len(seeds[i]) rollouts of each prompt, parsed by the sample's own task."""
+        """len(seeds[i]) rollouts of each prompt, parsed by the sample's own task.
+
+        `finished(i, rollouts)` is told of a prompt's rollouts while others are being written.
+        """
+        own: dict[str, Any] = {}
+        if finished is not None:
+            own["finished"] = lambda i, found: finished(i, _parsed(samples[i], found))
         sampled = self.sampler.sample(
             prompts,
             group_size=len(seeds[0]) if seeds else 0,
             seeds=seeds,
             sampling=replace(self.sampling, temperature=temperature),
             policy_step=policy_step,
+            **own,
         )
-        out = []
-        for sample, rollouts in zip(samples, sampled, strict=True):
-            parse = TASKS.get(sample.task).parse
-            out.append([replace(r, parsed=parse(r.text)) for r in rollouts])
-        return out
+        return [_parsed(sample, found) for sample, found in zip(samples, sampled, strict=True)]
+
+
+def _parsed(sample: Sample, rollouts: Sequence[Rollout]) -> list[Rollout]:
+    parse = TASKS.get(sample.task).parse
+    return [replace(r, parsed=parse(r.text)) for r in rollouts]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from mmrl.rewards.registry import check_value
+from mmrl.rewards.registry import Starts, check_value
 from mmrl.roles import Bonus, Combine, Reward
 from mmrl.tasks.base import TASKS, Task
 from mmrl.types import Clock, Group, ScoredGroup
@@ -41,15 +41,30 @@ class Scorer:
         self.bonuses = tuple(bonuses)
         self.combine = combine
         self.isolated = isolated
+        self._early: dict[str, dict[str, Any]] = {}
+
+    def start(self, group: Group, clock: Clock) -> None:
+        """Begins to judge a group whose rewards need no evidence, while others are sampled.
+
+        What runs elsewhere (users' rewards, programs) is sent off; `__call__` waits for it.
+        """
+        self._early[group.draw_id] = self._submit(group, clock)
 
     def __call__(self, groups: Sequence[Group], clock: Clock) -> list[ScoredGroup]:
-        waiting = [self._submit(group, clock) for group in groups]
+        early, self._early = self._early, {}
+        waiting = [
+            early[group.draw_id] if group.draw_id in early else self._submit(group, clock)
+            for group in groups
+        ]
         return [
             self._score(group, handles, clock)
             for group, handles in zip(groups, waiting, strict=True)
         ]
 
     def _submit(self, group: Group, clock: Clock) -> dict[str, Any]:
+        for reward in self.rewards[group.sample.task]:
+            if not reward.isolated and isinstance(reward.fn, Starts):
+                reward.fn.start(group)
         if self.isolated is None:
             return {}
         return {
