@@ -79,15 +79,20 @@ class Scripted:
         seeds: Sequence[Sequence[int]],
         sampling: Any,
         policy_step: int,
+        finished: Callable[[int, list[Rollout]], None] | None = None,
     ) -> list[list[Rollout]]:
         """The scripted rollouts, in the sampler's form."""
-        return [
-            [
-                self._rollout(prompt, text, seed, sampling.max_new_tokens, policy_step)
-                for text, seed in zip(self._texts(prompt, group_size), own, strict=True)
-            ]
-            for prompt, own in zip(prompts, seeds, strict=True)
-        ]
+        groups = []
+        for place, (prompt, own) in enumerate(zip(prompts, seeds, strict=True)):
+            groups.append(
+                [
+                    self._rollout(prompt, text, seed, sampling.max_new_tokens, policy_step)
+                    for text, seed in zip(self._texts(prompt, group_size), own, strict=True)
+                ]
+            )
+            if finished is not None:
+                finished(place, groups[-1])
+        return groups
 
     def __call__(
         self, pack: Pack, *, entropy: bool = False, reference: bool = False

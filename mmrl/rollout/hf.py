@@ -7,7 +7,7 @@ batch. Log-probs are float32 and of the distribution that was sampled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,9 @@ from mmrl.policy.space import NOWHERE, SamplingSpace, draw
 from mmrl.policy.vlm import VLMPolicy
 from mmrl.rollout.cache import roomy_cache
 from mmrl.types import Parsed, Prompt, Rollout, Segment, StopReason
+
+Finished = Callable[[int, "list[Rollout]"], None]
+"""Called with a prompt's place and its rollouts when they have all ended."""
 
 LEAVE_SHARE = 0.125
 """Ended rows leave once they are this share of the batch; leaving costs a copy of the cache."""
@@ -68,8 +71,13 @@ class HFSampler:
         seeds: Sequence[Sequence[int]],
         sampling: Sampling,
         policy_step: int,
+        finished: Finished | None = None,
     ) -> list[list[Rollout]]:
-        """`group_size` rollouts of every prompt, in order; `seeds[p][g]` is a rollout's own."""
+        """`group_size` rollouts of every prompt, in order; `seeds[p][g]` is a rollout's own.
+
+        `finished(p, rollouts)` is told of a prompt's rollouts as soon as the last of them has
+        ended, while others are still being written.
+        """
         if len(seeds) != len(prompts) or any(len(s) != group_size for s in seeds):
             raise PolicyError(
                 f"seeds must hold {group_size} numbers for each of {len(prompts)} prompts"
@@ -85,16 +93,26 @@ class HFSampler:
                 rows = [(prompts[p], seed) for p in batch for seed in seeds[p]]
                 decoding = _Decoding(self.policy, rows, sampling, space)
                 decoding.prefill([prompts[p] for p in batch], group_size, self.prefill_tokens)
-                decoding.run()
-                finished = iter(self._rollouts(decoding, policy_step))
-                for p in batch:
-                    groups[p] = [next(finished) for _ in range(group_size)]
+                left = dict.fromkeys(range(len(batch)), group_size)
+                for ended in decoding.run():
+                    for row in ended:
+                        left[row // group_size] -= 1
+                    for k in [k for k, number in left.items() if not number]:
+                        del left[k]
+                        rows_of = range(k * group_size, (k + 1) * group_size)
+                        groups[batch[k]] = self._rollouts(decoding, rows_of, policy_step)
+                        if finished is not None:
+                            finished(batch[k], groups[batch[k]])
         return groups
 
-    def _rollouts(self, decoding: _Decoding, policy_step: int) -> list[Rollout]:
-        texts = self.policy.decode_all(decoding.ids)
+    def _rollouts(
+        self, decoding: _Decoding, rows: Iterable[int], policy_step: int
+    ) -> list[Rollout]:
+        rows = tuple(rows)
+        texts = self.policy.decode_all([decoding.ids[r] for r in rows])
         rollouts = []
-        for r, (prompt, seed) in enumerate(decoding.rows):
+        for r, text in zip(rows, texts, strict=True):
+            prompt, seed = decoding.rows[r]
             ids = tuple(decoding.ids[r])
             segment = Segment(
                 token_ids=ids,
@@ -108,9 +126,9 @@ class HFSampler:
                     prompt=prompt,
                     sampled_under=prompt,
                     segments=(segment,),
-                    text=texts[r],
-                    offsets=self.policy.offsets(ids, texts[r]),
-                    parsed=self.parser(texts[r]),
+                    text=text,
+                    offsets=self.policy.offsets(ids, text),
+                    parsed=self.parser(text),
                     stop=decoding.stops[r],
                     policy_step=policy_step,
                     seed=seed,
@@ -186,12 +204,18 @@ class _Decoding:
         self.position = first.repeat_interleave(group_size)
         self.alive = list(range(len(self.rows)))
 
-    def run(self) -> None:
-        """Decodes until every row has ended or is `max_new_tokens` long."""
+    def run(self) -> Iterator[list[int]]:
+        """Decodes until every row has ended or is `max_new_tokens` long; yields rows that ended."""
         done: set[int] = set()
         for step in range(self.sampling.max_new_tokens):
+            before = set(done)
             tokens = self._choose(step, done)
-            if len(done) == len(self.alive) or step + 1 == self.sampling.max_new_tokens:
+            if step + 1 == self.sampling.max_new_tokens:
+                yield [row for b, row in enumerate(self.alive) if b not in before]
+                return
+            if done != before:
+                yield [self.alive[b] for b in sorted(done - before)]
+            if len(done) == len(self.alive):
                 return
             if len(done) >= LEAVE_SHARE * len(self.alive):
                 tokens = self._leave(done, tokens)

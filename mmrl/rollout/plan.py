@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmrl.seeds import seed_of
-from mmrl.types import Clock, Group, Sample
+from mmrl.types import Clock, Group, Rollout, Sample
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,17 @@ class GroupOf:
         self, draws: Sequence[tuple[str, Sample]], models: Any, clock: Clock, /
     ) -> list[Group]:
         samples = [sample for _, sample in draws]
+        told: dict[int, Group] = {}
+
+        def group_of(place: int, rollouts: Sequence[Rollout]) -> Group:
+            draw_id, sample = draws[place]
+            return Group(draw_id=draw_id, sample=sample, rollouts=tuple(rollouts))
+
+        def finished(place: int, rollouts: Sequence[Rollout]) -> None:
+            told[place] = group_of(place, rollouts)
+            models.on_group(told[place])
+
+        watched = getattr(models, "on_group", None) is not None
         rollouts = models.sample(
             samples,
             [models.encode(sample) for sample in samples],
@@ -29,8 +40,6 @@ class GroupOf:
             ],
             temperature=models.sampling.temperature,
             policy_step=clock.step,
+            **({"finished": finished} if watched else {}),
         )
-        return [
-            Group(draw_id=draw_id, sample=sample, rollouts=tuple(group))
-            for (draw_id, sample), group in zip(draws, rollouts, strict=True)
-        ]
+        return [told.get(place) or group_of(place, group) for place, group in enumerate(rollouts)]

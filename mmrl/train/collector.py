@@ -113,6 +113,13 @@ class Collector:
                 self.models.report_bad(sample, error)
                 continue
             usable.append((draw_id, sample))
+        drawn = {draw_id for draw_id, _ in usable}
+
+        def begin(group: Group) -> None:
+            if group.draw_id in drawn:  # a contrast is not judged by itself
+                self.scorer.start(group, clock)
+
+        self.models.on_group = None if self.probes else begin  # probes come before rewards
         groups = list(self.plan(usable, self.models, clock)) if usable else []
         for probe in self.probes:
             groups = _with_evidence(groups, probe.provides, probe(groups, self.models, clock))

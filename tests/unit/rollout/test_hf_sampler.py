@@ -224,3 +224,37 @@ def test_seeds_must_fit(qwen):
         )
     with pytest.raises(PolicyError, match="max_new_tokens must be at least 1, got 0"):
         Sampling(max_new_tokens=0)
+
+
+def test_a_group_is_told_of_when_its_last_rollout_ends_and_not_later(qwen):
+    """Some rows end early; what is told is what is returned, and the quick do not wait."""
+    eos = qwen.eos_ids
+    qwen.eos_ids = (*eos, *range(20, 60))
+    prompts = prompts_of(qwen)
+    told, alive = {}, {}
+    seeds = [[10 * p + g for g in range(2)] for p in range(len(prompts))]
+    tokens = []
+
+    def finished(place, rollouts):
+        told[place] = rollouts
+        alive[place] = len(tokens)
+
+    decoder = qwen.core.model.register_forward_hook(lambda *_: tokens.append(1))
+    try:
+        sampler = HFSampler(qwen)
+        groups = sampler.sample(
+            prompts,
+            group_size=2,
+            seeds=seeds,
+            sampling=Sampling(max_new_tokens=24),
+            policy_step=0,
+            finished=finished,
+        )
+    finally:
+        decoder.remove()
+        qwen.eos_ids = eos
+    assert [told[p] for p in range(len(prompts))] == groups
+    longest = [max(len(r.token_ids) for r in group) for group in groups]
+    assert len(set(longest)) > 1
+    # the forward pass before token t is number t, the prefill number 1
+    assert [alive[p] for p in range(len(prompts))] == longest
