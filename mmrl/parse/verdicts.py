@@ -84,7 +84,7 @@ def parse_pair_scores(reasoning: str) -> PairScores | None:
     """
     heads = list(_TOTAL_HEAD.finditer(reasoning))
     body = reasoning[: heads[-1].start()] if heads else reasoning
-    dimensions = [found for line in body.splitlines() if (found := _dimension(line))]
+    dimensions = [scored for line in body.splitlines() if (scored := _dimension(line))]
     totals: dict[int, float] = {}
     sums: dict[int, tuple[float, ...]] = {0: (), 1: ()}
     for found in _TOTAL.finditer(reasoning[heads[-1].end() :] if heads else ""):

@@ -91,7 +91,7 @@ def _scores(rollout: Rollout) -> PairScores | None:
 
 
 def _sum(scores: PairScores, side: int) -> float:
-    return sum(dimension[1 + side] for dimension in scores.dimensions)
+    return sum((first, second)[side] for _, first, second in scores.dimensions)
 
 
 PREFERENCE = REWARDS.add("preference", Reward(name="preference", fn=preference_reward))

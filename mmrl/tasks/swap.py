@@ -85,7 +85,8 @@ def _exchanged(sample: Sample, answers: Any) -> str:
 
 def _places(text: str, part: str) -> list[int]:
     """Where a text begins in another, at most the last 50 places."""
-    found, at = [], text.rfind(part)
+    found: list[int] = []
+    at = text.rfind(part)
     while at >= 0 and len(found) < 50:
         found.append(at)
         at = text.rfind(part, 0, at + len(part) - 1)
