@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from mmrl.parse.lines import stop_key
+from mmrl.tasks.transit.stations import station_list
 
 HERE = Path(__file__).parent
 CITIES = {"beijing": "Beijing", "taipei": "Taipei"}
@@ -169,48 +170,24 @@ def tube_map(path: Path, name: str, city: str) -> dict[str, Any]:
     }
 
 
-BRANCHES = {
-    ("dalian", "Line 3"): "通世泰",
-    ("dubai", "Red Line"): "lbn Battuta",
-    ("hangzhou", "Line 3"): "留下",
-    ("hefei", "Line 4"): "复兴集",
-    ("kunming", "Line 1"): "市级行政中心",
-    ("rome", "Line B"): "S. Agnese Annibaliano",
-    ("shanghai", "Line 5"): "江川路",
-    ("shanghai", "Line 10"): "龙柏新村",
-    ("shanghai", "Line 11"): "上海赛车场",
-    ("singapore", "Circle Line"): "Bayfront",
-}
-"""First stop of a branch. ReasonMap's lists put a branch behind the whole main course and mark the
-stop where it leaves, not the one where it begins."""
-
-
-def courses_of(city: str, line: str, stops: list[str]) -> list[list[str]]:
-    """The courses of a line under plain names: one, or two that part at the marked stop."""
-    names = [plain_name(stop) for stop in stops]
-    if (city, line) not in BRANCHES:
-        return [names]
-    leaves = next(i for i, stop in enumerate(stops) if re.search(r"Branch-starting|支线起始", stop))
-    begins = names.index(BRANCHES[city, line])
-    return [names[:begins], names[: leaves + 1] + names[begins:]]
-
-
-def station_list(path: Path) -> dict[str, Any]:
-    raw = json.loads(path.read_text("utf-8"))
+def listed_city(path: Path) -> dict[str, Any]:
+    found = station_list(path)
+    courses_of = {
+        line: [[plain_name(stop) for stop in c] for c in ([v] if isinstance(v[0], str) else v)]
+        for line, v in found.items()
+    }
     by_key: dict[str, str] = {}
-    for stop in (stop for stops in raw.values() for stop in stops):
-        by_key.setdefault(
-            stop_key(plain_name(stop)), plain_name(stop)
-        )  # "Union Station" is "Union"
+    for stop in (stop for courses in courses_of.values() for c in courses for stop in c):
+        by_key.setdefault(stop_key(stop), stop)  # "Union Station" is "Union"
     spelled = latin(list(by_key.values()))
     lines = []
-    for i, (line, stops) in enumerate(raw.items()):
+    for i, (line, listed) in enumerate(courses_of.items()):
         courses = [
             [name for name, _ in groupby(spelled[by_key[stop_key(stop)]] for stop in course)]
-            for course in courses_of(path.stem, line, stops)
+            for course in listed
         ]
         shape = {"course": courses[0]} if len(courses) == 1 else {"courses": courses}
-        lines.append({"name": latin_line(line), "colour": colour_of(i / len(raw)), **shape})
+        lines.append({"name": latin_line(line), "colour": colour_of(i / len(found)), **shape})
     return {
         "name": path.stem,
         "country": path.parent.name,
@@ -225,11 +202,8 @@ def station_list(path: Path) -> dict[str, Any]:
 
 
 def plain_name(stop: str) -> str:
-    """A stop's name without "Station", 站 and what stands in brackets at its end."""
-    name = re.sub(
-        r"\s*[(（](?:Transfer|Branch-starting|换乘|支线起始)[^)）]*[)）]", "", stop
-    ).strip()
-    return re.sub(r"(?: Station)+$|站$", "", name)
+    """A stop's name without "Station" or 站 at its end."""
+    return re.sub(r"(?: Station)+$|站$", "", stop)
 
 
 def latin_line(name: str) -> str:
@@ -277,7 +251,7 @@ def main(subway_tools: str, tube: str, reasonmap: str) -> None:
     maps.append(tube_map(Path(tube) / "pubs.json", "cambridge", "Cambridge (pubs)"))
     for path in sorted(Path(reasonmap).glob("*/*.json")):
         if path.stem not in ("beijing", "new_york", "sydney"):
-            maps.append(station_list(path))
+            maps.append(listed_city(path))
     for one in maps:
         text = json.dumps(one, ensure_ascii=False, separators=(",", ":"))
         (HERE / f"{one['name']}.json").write_text(text.replace('{"name":', '\n{"name":') + "\n")
