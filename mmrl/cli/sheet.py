@@ -28,6 +28,9 @@ from mmrl.types import MediaRef, Sample
 
 FRAMES = 8
 """Frames of a clip on its strip."""
+LIGHT = 60_000
+"""Bytes of a sheet that may stand beside code; many samples of noise still weigh more."""
+_COLOURS = (256, 96, 32)
 _SMALL, _LARGE = 224, 448
 """A picture narrower than half of the first is enlarged, one wider than the second shrunk."""
 _FRAME = 96
@@ -47,7 +50,10 @@ def world_sheets(folder: Path, samples: int, seed: int, split: str) -> Iterator[
 
 
 def sheet_of(entry: Mapping[str, Any], samples: int, seed: int, to: Path) -> Path:
-    """Draws the first samples of a data entry and returns the file, a PNG of few colours."""
+    """Draws the first samples of a data entry and returns the file, a PNG of few colours.
+
+    Noise does not compress: a sheet heavier than `LIGHT` gets fewer of them.
+    """
     if to.suffix != ".png":
         raise ConfigError(f"--to {to}: wanted a file name that ends in .png")
     view = open_data(entry, None, seed)
@@ -55,8 +61,11 @@ def sheet_of(entry: Mapping[str, Any], samples: int, seed: int, to: Path) -> Pat
     with MediaStore(workers=1) as store:
         sheet = draw_sheet([view[i] for i in range(num)], store, to.stem)
     to.parent.mkdir(parents=True, exist_ok=True)
-    few = sheet.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    few.save(to, "png", optimize=True)
+    for colours in _COLOURS:
+        few = sheet.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(to, "png", optimize=True)
+        if to.stat().st_size <= LIGHT:
+            break
     return to
 
 
