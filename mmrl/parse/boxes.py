@@ -57,6 +57,11 @@ def parse_boxes(text: str) -> list[Box]:
     return boxes
 
 
+def without_boxes(text: str) -> str:
+    """`text` with every complete box taken out."""
+    return _BOX.sub("", text)
+
+
 def parse_box(text: str) -> Box | None:
     """The last complete box of `text`, or None."""
     boxes = parse_boxes(text)

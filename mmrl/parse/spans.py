@@ -1,6 +1,7 @@
 """Time spans in text and their overlap, in seconds.
 
-Understood: `[1.5, 3.2]`, `1.5s to 3.2s`, `1.5 - 3.2 seconds`, `01:20 - 01:35`, `1:02:03.5, 1:02:9`.
+Understood: `[1.5, 3.2]`, `1.5s to 3.2s`, `1.5 - 3.2 seconds`, `01:20 - 01:35`, `1:02:03.5, 1:02:9`,
+and Temporal-R1's `{"start_time": "1.5", "end_time": "3.2"}`, in either order, quoted or not.
 Possessive quantifiers keep hostile text at linear cost.
 """
 
@@ -17,6 +18,10 @@ _SPAN = re.compile(
     rf"(?<![\d.:+\-]){_TIME}\s*+{_UNIT}\s*+(?:,|-|–|—|~|\bto\b|\band\b)\s*+{_TIME}(?![\d:])",
     re.IGNORECASE,
 )
+_KEYED = rf'"(start|end)_time"\s*+:\s*+"?+\s*+(-?+){_TIME}\s*+{_UNIT}\s*+"?+'
+_OBJECT = re.compile(rf"\{{\s*+{_KEYED}\s*+,\s*+{_KEYED}\s*+\}}")
+_AROUND = re.compile(r"\s*+[\[(]?+\s*+", re.IGNORECASE)
+_BEHIND = re.compile(rf"\s*+{_UNIT}\s*+[\])]?+\s*+\.?+\s*+", re.IGNORECASE)
 
 
 def parse_time(text: str) -> float:
@@ -33,7 +38,32 @@ def parse_time(text: str) -> float:
 
 def parse_spans(text: str) -> list[Span]:
     """Every complete span of `text`, in order, in seconds."""
-    return [(parse_time(m[1]), parse_time(m[2])) for m in _SPAN.finditer(text)]
+    return [span for _, _, span in _found(text)]
+
+
+def is_span_text(text: str) -> bool:
+    """Whether `text` is one span, perhaps in brackets, and nothing else."""
+    found = _found(text)
+    if len(found) != 1:
+        return False
+    start, end, _ = found[0]
+    return bool(_AROUND.fullmatch(text, 0, start) and _BEHIND.fullmatch(text, end))
+
+
+def _found(text: str) -> list[tuple[int, int, Span]]:
+    """Every span with its offsets, in order."""
+    found = [
+        (m.start(), m.end(), (parse_time(m[1]), parse_time(m[2]))) for m in _SPAN.finditer(text)
+    ]
+    for m in _OBJECT.finditer(text):
+        ends = {m[1]: _signed(m[2], m[3]), m[4]: _signed(m[5], m[6])}
+        if len(ends) == 2:
+            found.append((m.start(), m.end(), (ends["start"], ends["end"])))
+    return sorted(found)
+
+
+def _signed(sign: str, time: str) -> float:
+    return -parse_time(time) if sign else parse_time(time)
 
 
 def parse_span(text: str) -> Span | None:

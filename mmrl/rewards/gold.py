@@ -86,13 +86,32 @@ def gold_space(sample: Sample) -> CoordSpace:
             f'sample "{sample.id}" of task "{sample.task}" holds boxes but no meta["coord_space"]; '
             f"say which of {', '.join(s.value for s in CoordSpace)}"
         )
-    return coord_space(space)
+    try:
+        return coord_space(space)
+    except DataError as error:
+        raise DataError(f'sample "{sample.id}", meta["coord_space"]: {error}') from None
 
 
 def gold_span(sample: Sample) -> Span:
-    """The span of `sample.target` in seconds: two numbers or text that holds one span."""
+    """The span of `sample.target` in seconds: two numbers or text that holds one span.
+
+    With `meta["span_unit"]` "share" the numbers are shares of `meta["video_length"]` seconds
+    (Temporal-R1's rows).
+    """
     target = parse_span(sample.target) if isinstance(sample.target, str) else sample.target
     start, end = _numbers(sample, target, 2, "a span [start, end] in seconds")
+    match sample.meta.get("span_unit", "seconds"):
+        case "seconds":
+            pass
+        case "share":
+            length = sample.meta.get("video_length")
+            if not isinstance(length, int | float) or not 0.0 < length < 1e7:
+                _refuse(sample, f'a share of meta["video_length"] seconds, which is {length!r:.40}')
+            if not 0.0 <= start < end <= 1.0 + 1e-6:
+                _refuse(sample, "a span of shares with 0 <= start < end <= 1")
+            start, end = start * length, end * length
+        case unit:
+            _refuse(sample, f'a span in "seconds" or "share", not in {unit!r:.40}')
     if not is_proper_span((start, end)):
         _refuse(sample, f"a span with 0 <= start < end, got [{start}, {end}]")
     return start, end

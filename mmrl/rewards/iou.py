@@ -5,12 +5,9 @@ An answer that holds no box or span, or an inverted, flat or infinite one, earns
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from mmrl.parse.boxes import (
     Box,
@@ -23,6 +20,7 @@ from mmrl.parse.boxes import (
 from mmrl.parse.spans import parse_span, span_iou
 from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.rewards.gold import gold_box, gold_boxes, gold_space, gold_span
+from mmrl.rewards.matching import matched_mean, pair_scores
 from mmrl.rewards.spaces import to_gold_space
 from mmrl.types import Clock, Rollout, Sample
 
@@ -35,11 +33,13 @@ class BoxIou:
     `sample.meta["answer_space"]` (for questions that say which), else in the space of the model's
     family, and where that is not known in the same space; it is converted with the sizes that the
     first picture of the prompt really had. `generalised` gives (GIoU + 1) / 2, which still tells
-    near from far where boxes do not touch.
+    near from far where boxes do not touch; `above` makes it a hit or a miss (iou@0.5).
     """
 
     answer_space: CoordSpace | None = None
     generalised: bool = False
+    above: float | None = None
+    """Least overlap, itself too little, that earns 1; what has less earns 0."""
 
     def __call__(
         self,
@@ -57,14 +57,19 @@ class BoxIou:
         box = to_gold_space(box, rollout, sample, self.answer_space, space)
         if self.generalised:
             return (box_giou(box, gold) + 1.0) / 2.0
-        return box_iou(box, gold)
+        overlap = box_iou(box, gold)
+        return overlap if self.above is None else float(overlap > self.above)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoxesIou:
-    """Mean overlap of boxes matched one to one, over max(predicted, reference) boxes."""
+    """Mean overlap of boxes matched one to one, over max(predicted, reference) boxes.
+
+    Pairs count where they overlap by more than `above` (Visual-RFT: 0.5).
+    """
 
     answer_space: CoordSpace | None = None
+    above: float = 0.0
 
     def __call__(
         self,
@@ -80,7 +85,7 @@ class BoxesIou:
             to_gold_space(box, rollout, sample, self.answer_space, space)
             for box in parse_boxes(rollout.parsed.answer or "")
         ]
-        return matched_iou(boxes, golds)
+        return matched_iou(boxes, golds, self.above)
 
 
 def span_iou_reward(
@@ -96,15 +101,17 @@ def span_iou_reward(
     return span_iou(span, gold) if span is not None else 0.0
 
 
-def matched_iou(boxes: list[Box], golds: tuple[Box, ...]) -> float:
+def matched_iou(boxes: Sequence[Box], golds: Sequence[Box], above: float = 0.0) -> float:
     """Sum of IoU under the best one-to-one matching, over the larger of the two counts."""
-    if not boxes or not golds:
-        return 0.0
-    overlaps = np.array([[box_iou(box, gold) for gold in golds] for box in boxes])
-    rows, columns = linear_sum_assignment(overlaps, maximize=True)
-    return min(1.0, float(overlaps[rows, columns].sum()) / max(len(boxes), len(golds)))
+    return matched_mean(pair_scores(boxes, golds, lambda a, b: gated(box_iou(a, b), above)))
+
+
+def gated(overlap: float, above: float) -> float:
+    """The overlap where it is greater than `above`, else 0."""
+    return overlap if overlap > above else 0.0
 
 
 box_iou_reward = BoxIou()
+box_iou_50_reward = BoxIou(above=0.5)
 box_giou_reward = BoxIou(generalised=True)
 boxes_iou_reward = BoxesIou()

@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmrl.errors import DataError
 from mmrl.parse.boxes import Box, CoordSpace
 from mmrl.parse.points import Point, box_centre, in_box, parse_target, point_distance
 from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.rewards.gold import gold_box, gold_point, gold_space, holds_points
-from mmrl.rewards.spaces import to_gold_space
+from mmrl.rewards.spaces import picture_extent, to_gold_space
 from mmrl.types import Clock, Rollout, Sample
 
 
@@ -96,39 +95,7 @@ def far(a: Point, b: Point, rollout: Rollout, sample: Sample) -> float:
     """Distance of two points in the reference's space, as a share of the longer side."""
     if a == b:
         return 0.0
-    return point_distance(a, b) / longer_side(rollout, sample)
-
-
-def longer_side(rollout: Rollout, sample: Sample) -> float:
-    """The longer side of the first picture in units of the reference's space.
-
-    Spaces of shares are square by definition; pixels need the picture's size, taken from the
-    prompt, else from `meta` ("width" and "height").
-    """
-    space = gold_space(sample)
-    match space:
-        case CoordSpace.NORM_1:
-            return 1.0
-        case CoordSpace.NORM_100:
-            return 100.0
-        case CoordSpace.NORM_1000:
-            return 1000.0
-    return float(max(picture_size(rollout, sample)))
-
-
-def picture_size(rollout: Rollout, sample: Sample) -> tuple[float, float]:
-    """Width and height of the first picture in pixels of the reference's space."""
-    pictures = [info for info in rollout.prompt.media if info.kind == "image"]
-    if pictures:
-        resized = gold_space(sample) is CoordSpace.ABS_RESIZED
-        return pictures[0].processed_size if resized else pictures[0].original_size
-    size = sample.meta.get("width"), sample.meta.get("height")
-    if all(isinstance(side, int | float) and side > 0 for side in size):
-        return float(size[0]), float(size[1])  # type: ignore[arg-type]
-    raise DataError(
-        f'sample "{sample.id}": a distance in pixels needs the size of a picture; its prompt has '
-        'none and meta no "width" and "height"'
-    )
+    return point_distance(a, b) / max(picture_extent(rollout, sample))
 
 
 hit_reward = Hit()

@@ -79,7 +79,9 @@ TASKS: Registry[Task] = Registry(
     builtin=(
         "mmrl.tasks.grounding",
         "mmrl.tasks.grounding_many",
+        "mmrl.tasks.grounding_rows",
         "mmrl.tasks.gui",
+        "mmrl.tasks.gui_rows",
         "mmrl.tasks.temporal",
         "mmrl.tasks.choice",
         "mmrl.tasks.answer_kinds",

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from mmrl.parse.boxes import CoordSpace
 from mmrl.rewards.builtin import BOX_IOU
 from mmrl.rewards.gold import gold_box, gold_space
-from mmrl.rewards.iou import box_iou_reward
+from mmrl.rewards.iou import box_iou_50_reward, box_iou_reward
+from mmrl.rewards.points import hit_reward
 from mmrl.tasks.base import SMALL_FORMAT, Task, register_task
 from mmrl.tasks.collage import SIDE, Difficulty, draw_collage
 from mmrl.tasks.drawing import (
@@ -164,6 +166,7 @@ def _box_task(name: str, template: str, world: Any = None) -> Task:
         score_name="iou",
         gold=gold_box_answer,
         threshold=0.5,
+        measures=MappingProxyType({"hit": hit_reward, "iou_50": box_iou_50_reward}),
         world=world,
     )
 

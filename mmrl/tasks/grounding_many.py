@@ -9,16 +9,18 @@ circles" and is answered with a number, its reasoning holding a box a thing (GRI
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 
 from mmrl.parse.boxes import CoordSpace
 from mmrl.parse.points import box_centre
-from mmrl.rewards.builtin import BOXES_IOU, HIT, NUMBER
+from mmrl.rewards.builtin import BOXES_IOU, COUNT_AGREEMENT, GROUNDED_FORMAT, HIT, NUMBER
 from mmrl.rewards.exact import number_reward
 from mmrl.rewards.gold import gold_box, gold_boxes, gold_number
+from mmrl.rewards.grounded import count_agreement_reward, union_overlap
 from mmrl.rewards.iou import boxes_iou_reward
 from mmrl.rewards.points import hit_reward
 from mmrl.tasks.base import SMALL_FORMAT, Task, register_task
@@ -40,6 +42,7 @@ from mmrl.tasks.drawing import (
     tight_box,
 )
 from mmrl.tasks.grounding import cell_of, point_answer, thing_marks, to_norm_100
+from mmrl.tasks.grounding_rows import right_number
 from mmrl.types import MediaRef, Sample
 
 Ask = Literal["many_box", "shape_point", "grounded_count"]
@@ -184,6 +187,7 @@ MANY_BOX = register_task(
         score=boxes_iou_reward,
         score_name="iou",
         gold=gold_many,
+        measures=MappingProxyType({"count": right_number}),
         world=ShapesWorld(ask="many_box"),
     )
 )
@@ -202,10 +206,18 @@ GROUNDED_COUNT = register_task(
     Task(
         name="grounded_count",
         template="{question}",
-        rewards=(NUMBER, SMALL_FORMAT),
+        rewards=(
+            NUMBER,
+            replace(COUNT_AGREEMENT, weight=0.5),
+            replace(GROUNDED_FORMAT, weight=0.5),
+            SMALL_FORMAT,
+        ),
         score=number_reward,
         score_name="right",
         gold=gold_count,
+        measures=MappingProxyType(
+            {"agreement": count_agreement_reward, "union_iou": union_overlap}
+        ),
         world=ShapesWorld(ask="grounded_count"),
     )
 )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from mmrl.parse.boxes import CoordSpace
 from mmrl.parse.points import box_centre
 from mmrl.rewards.builtin import BOX_IOU, HIT
 from mmrl.rewards.gold import gold_box
-from mmrl.rewards.iou import box_iou_reward
+from mmrl.rewards.iou import box_iou_50_reward, box_iou_reward
 from mmrl.rewards.points import hit_reward
 from mmrl.tasks.base import SMALL_FORMAT, Task, register_task
 from mmrl.tasks.drawing import png_bytes
@@ -103,6 +104,7 @@ GUI_BOX = register_task(
         score=box_iou_reward,
         score_name="iou",
         gold=lambda sample: box_answer(gold_box(sample), CELLS),
+        measures=MappingProxyType({"hit": hit_reward, "iou_50": box_iou_50_reward}),
         world=TinyScreenWorld(ask="box"),
     )
 )

@@ -19,8 +19,10 @@ from builders import CLOCK
 from hypothesis import strategies as st
 from PIL import Image
 
+from mmrl.parse.actions import parse_action_completion
 from mmrl.parse.boxed import parse_boxed
 from mmrl.parse.completion import parse_completion
+from mmrl.parse.fenced import parse_fenced
 from mmrl.parse.routes import parse_map_answer
 from mmrl.rewards.builtin import REWARDS
 from mmrl.rewards.choice_consistency import SecondAnswer, SecondLook
@@ -62,6 +64,8 @@ ALSO: Mapping[str, tuple[str, ...]] = {
     "bleu": ("plain_text", "text"),
     "grounded_format": ("grounded_count",),
     "count_agreement": ("grounded_count",),
+    "things": ("detection",),
+    "box_confidence": ("detection",),
 }
 """Rewards for recipes to choose -> the tasks, not using them themselves, that they can judge."""
 
@@ -73,6 +77,35 @@ ROWS: Mapping[str, tuple[tuple[Any, Mapping[str, Any]], ...]] = {
         ((12.5, 3, 200.25, 90), {"coord_space": "abs_original"}),
         ([0.1, 0.2, 0.3, 0.45], {"coord_space": "norm_1"}),
         ([100, 20, 300, 450], {"coord_space": "norm_1000"}),
+    ),
+    "boxes": (
+        ([[12.5, 3, 200.25, 90], [300, 5, 310, 25]], {"coord_space": "abs_original"}),
+        ("[[1, 2, 3, 4]]", {"coord_space": "norm_1000"}),
+    ),
+    "pointing": (
+        ([120.5, 30], {"coord_space": "abs_original"}),
+        ([100, 20, 300, 450], {"coord_space": "norm_1000"}),
+    ),
+    "detection": (
+        (
+            [{"bbox_2d": [1, 2, 30, 40], "label": "cat"}, {"bbox_2d": [50, 60, 80.5, 99]}],
+            {"coord_space": "abs_original"},
+        ),
+        ([{"bbox_2d": [1, 2, 30, 40], "point_2d": [9, 9]}], {"coord_space": "norm_1000"}),
+        ("none", {"coord_space": "abs_original"}),
+    ),
+    "boxed_count": ((3, {}), (1, {"boxes": [[1, 2, 30, 40]]}), ("0", {})),
+    "gui": (
+        ([1207.5, 1024.25, 1351.5, 1080], {"coord_space": "abs_original"}),
+        ([0.1, 0.2, 0.3, 0.45], {"coord_space": "norm_1"}),
+    ),
+    "gui_fast": (
+        ([107.5, 24.25, 151.5, 80], {"coord_space": "abs_original"}),
+        ([100, 20, 300, 450], {"coord_space": "norm_1000"}),
+    ),
+    "gui_action": (
+        ({"action": "CLICK", "value": None, "position": [0.5, 0.25]}, {}),
+        ({"action": "TYPE", "value": "abc", "position": None}, {}),
     ),
     "temporal": (([0.123456789, 61.5], {}), ([3, 4], {})),
     "choice": (("C", {}), ("A", {"name": "cat"})),
@@ -137,6 +170,10 @@ _TAGS = Form("<answer>", "</answer>", True, "<think>so</think><answer>{}</answer
 FORMS: Mapping[Callable[..., Any], Form] = {
     parse_completion: _TAGS,
     parse_map_answer: _TAGS,
+    parse_action_completion: Form(
+        "<action>", "</action>", True, "<think>so</think><action>{}</action>"
+    ),
+    parse_fenced: Form("\n```json\n", "\n```", False, "```json\n{}\n```"),
     parse_boxed: Form("\\boxed{", "}", False, "<DIRECT> \\boxed{{{}}}"),
 }
 """Parser of a task -> the marks around an answer."""

@@ -1,0 +1,43 @@
+"""Words of a short answer that the reference has too: BLEU-1, the soft text term of GRIT."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from mmrl.rewards.format import NO_EVIDENCE
+from mmrl.rewards.gold import gold_texts
+from mmrl.types import Clock, Rollout, Sample
+
+_WORD = re.compile(r"[^\W_]++")
+
+
+def bleu_reward(
+    rollout: Rollout,
+    sample: Sample,
+    evidence: Mapping[type, Any] = NO_EVIDENCE,
+    clock: Clock | None = None,
+    /,
+) -> float:
+    """The best `bleu1` of the answer over the accepted texts."""
+    golds = gold_texts(sample)
+    answer = rollout.parsed.answer or ""
+    return max(bleu1(answer, gold) for gold in golds)
+
+
+def bleu1(answer: str, gold: str) -> float:
+    """Clipped precision of words times the brevity penalty min(1, exp(1 - |gold| / |answer|))."""
+    said, wanted = _words(answer), _words(gold)
+    if not wanted:  # a reference of signs alone
+        return float(answer.strip().lower() == gold.strip().lower())
+    if not said:
+        return 0.0
+    common = sum((Counter(said) & Counter(wanted)).values())
+    return common / len(said) * min(1.0, math.exp(1.0 - len(wanted) / len(said)))
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
