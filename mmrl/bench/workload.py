@@ -22,9 +22,11 @@ from mmrl.config.load import load_recipe
 from mmrl.config.yaml import dump_yaml
 from mmrl.policy.tiny import save_tiny, tiny_model, tiny_processor
 from mmrl.sources.pool import Pool
-from mmrl.train.assemble import check_recipe, load_models, open_stage
+from mmrl.train.assemble import load_models
 from mmrl.train.models import Doors
 from mmrl.train.ranks import Ranks
+from mmrl.train.recipe import check_recipe
+from mmrl.train.stage import open_stage
 from mmrl.types import Clock
 
 QUESTION = "box of the square, exactly"

@@ -33,7 +33,7 @@ def _recipe(args: argparse.Namespace) -> int:
 
     loaded = load_recipe(args.target, args.overrides)
 
-    from mmrl.train.assemble import check_recipe
+    from mmrl.train.recipe import check_recipe
     from mmrl.train.rewards import reward_pool
     from mmrl.train.run import import_plugins
 
@@ -63,7 +63,8 @@ def _rewards(
     Evaluation judges by all stages' rewards; data of supervised stages by their tasks' own. Names
     of rewards that need evidence are added to `later`.
     """
-    from mmrl.train.assemble import TaskMethods, stage_spec, stages_of
+    from mmrl.train.recipe import stage_spec, stages_of
+    from mmrl.train.stage import TaskMethods
 
     by_stage = [
         TaskMethods(loaded, stage, i, stage_spec(loaded, stage))

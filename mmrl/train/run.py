@@ -20,13 +20,14 @@ from mmrl.eval.run import Evaluation, evaluate_samples
 from mmrl.eval.summary import summarise
 from mmrl.media.store import MediaStore
 from mmrl.rewards.functions import module_of_file
-from mmrl.train.assemble import check_recipe, load_models, stages_of
+from mmrl.train.assemble import load_models
 from mmrl.train.folder import RunFolder
 from mmrl.train.observers.base import Observer
 from mmrl.train.observers.console import Console
 from mmrl.train.observers.files import MetricsFile, RolloutFiles
 from mmrl.train.observers.trackers import TensorBoard, Trackio, Wandb
 from mmrl.train.ranks import Ranks
+from mmrl.train.recipe import check_recipe, stages_of
 from mmrl.train.session import Session, run_folder, set_threads
 from mmrl.types import Sample
 

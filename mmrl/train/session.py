@@ -22,12 +22,13 @@ from mmrl.config.schema import StageConfig
 from mmrl.errors import MethodError
 from mmrl.eval.run import Evaluation, evaluate_samples
 from mmrl.roles import Action
-from mmrl.train.assemble import Stage, open_stage, stages_of
 from mmrl.train.checkpoint import Checkpoints, Snapshot
 from mmrl.train.folder import RunFolder
 from mmrl.train.loop import StepReport
 from mmrl.train.observers.base import Observer, RunInfo
 from mmrl.train.ranks import Ranks
+from mmrl.train.recipe import stages_of
+from mmrl.train.stage import Stage, open_stage
 from mmrl.types import Clock, Sample
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from mmrl.config.load import load_recipe
 from mmrl.errors import ConfigError
-from mmrl.train.assemble import check_recipe
+from mmrl.train.recipe import check_recipe
 
 RECIPE = """\
 name: typos
