@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmrl.cli import main
+from mmrl.methods.base import METHODS
 
 TINY = Path(__file__).parents[3] / "assets" / "tiny-vlm"
 
@@ -122,3 +123,52 @@ def test_a_recipes_own_rewards_are_judged_too(
     assert code == 1 and out.endswith("3 errors\n")
     assert 'reward "fails" of the empty completion fails: exception: ZeroDivisionError' in out
     assert out.count('reward "hangs" of the ') == 2 and "timeout" in out
+
+
+ASKS_A_MODEL = """
+from dataclasses import dataclass, replace
+from mmrl.methods.base import METHODS, register_method
+from mmrl.methods.grpo import Grpo
+from mmrl.roles import Reward
+
+class Note:
+    pass
+
+@dataclass(frozen=True)
+class Asks:
+    provides = Note
+
+    def __call__(self, groups, models, clock, /):
+        return [[Note()] * len(group.rollouts) for group in groups]
+
+def judged(rollout, sample, evidence, clock, /):
+    return float(isinstance(evidence[Note], Note))
+
+@register_method
+class Asking(Grpo):
+    name: str = "asking_for_check"
+
+    def rewards(self, task):
+        return (*task.rewards, Reward(name="asked", fn=judged, needs=(Note,)))
+
+    def build(self, task):
+        plain = Grpo(group_size=self.group_size, max_length=self.max_length).build(task)
+        return replace(plain, rewards=self.rewards(task), probes=(Asks(),))
+"""
+
+
+def test_rewards_that_ask_a_model_are_named_and_not_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "asks.py").write_text(ASKS_A_MODEL)
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        f"policy: {{model: {TINY}}}\nplugins: [{tmp_path / 'asks.py'}]\n"
+        "method: {name: asking_for_check}\ndata: [{task: digit_box}]\neval: {data: []}\n"
+    )
+    try:
+        assert main(["check", str(recipe), "--rows", "1"]) == 0
+    finally:
+        METHODS._parts.pop("asking_for_check", None)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == ["not judged here, since they ask a model: asked", "all is well"]
