@@ -134,6 +134,10 @@ def to_sample(
         meta["options"] = options
     if spec.coord_space not in (None, "none"):
         meta["coord_space"] = spec.coord_space
+    if spec.answer_space is not None:
+        meta["answer_space"] = spec.answer_space
+    if spec.span_unit is not None:
+        meta["span_unit"] = spec.span_unit
     target = _target(values["answer"], spec, where)
     if spec.coord_space is None and looks_like_boxes(target):
         raise ConfigError(

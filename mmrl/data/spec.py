@@ -71,6 +71,12 @@ class DatasetSpec(Section):
     """Folder (relative to the YAML) that media paths start from; default: the source's folder."""
     coord_space: CoordSpace | None = None
     """Of boxes and points in the answer; required for them. `none` says four numbers are no box."""
+    answer_space: (
+        Literal["abs_original", "abs_resized", "norm_1", "norm_100", "norm_1000"] | None
+    ) = None
+    """In which a template asks for boxes and points; default: as the model's family writes them."""
+    span_unit: Literal["seconds", "share"] | None = None
+    """Of spans in the answer: seconds (default), or shares of the column `video_length`."""
     licence: str
     """Of the data; `unknown` where nobody says."""
     fetch: str | None = None

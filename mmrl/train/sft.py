@@ -13,6 +13,7 @@ import torch
 
 from mmrl.errors import DataError, MediaError, PolicyError
 from mmrl.objective.reduction import token_mean
+from mmrl.rewards.spaces import as_answered
 from mmrl.roles import Source, Term
 from mmrl.tasks.base import TASKS
 from mmrl.train.collector import Batch, prefetch_next
@@ -79,12 +80,18 @@ class DemonstrationCollector:
 
 
 def demonstrate(sample: Sample, models: Any) -> Demonstration:
-    """The demonstration of a sample: `meta["completion"]` where a row has one, else the gold."""
-    text = str(sample.meta.get("completion") or TASKS.get(sample.task).gold(sample))
-    ids = (*models.policy.encode_text(text), models.policy.eos_ids[0])
+    """The demonstration of a sample: `meta["completion"]` where a row has one, else the gold.
+
+    Boxes and points of the gold are written in the space in which this model answers.
+    """
     prompt = models.encode(sample)
-    if "completion" not in sample.meta:
-        _check_gold(sample, prompt, text)
+    if "completion" in sample.meta:
+        text = str(sample.meta["completion"])
+    else:
+        said = as_answered(sample, prompt)
+        text = TASKS.get(sample.task).gold(said)
+        _check_gold(sample, prompt, text, rounded=said is not sample)
+    ids = (*models.policy.encode_text(text), models.policy.eos_ids[0])
     return Demonstration(
         id=sample.id,
         sample=sample,
@@ -95,8 +102,8 @@ def demonstrate(sample: Sample, models: Any) -> Demonstration:
     )
 
 
-def _check_gold(sample: Sample, prompt: Prompt, text: str) -> None:
-    """A gold answer must be right as this model writes it: in its own coordinates, say."""
+def _check_gold(sample: Sample, prompt: Prompt, text: str, *, rounded: bool) -> None:
+    """A gold answer must be right as this model writes it; one that was rounded, right enough."""
     task = TASKS.get(sample.task)
     rollout = Rollout(
         prompt=prompt,
@@ -109,7 +116,8 @@ def _check_gold(sample: Sample, prompt: Prompt, text: str) -> None:
         policy_step=0,
     )
     score = task.score(rollout, sample)
-    if score is None or score < 1.0 - 1e-6:
+    least = task.threshold if rounded else 1.0 - 1e-6
+    if score is None or score < least:
         spaces = ""
         if "coord_space" in sample.meta:
             spaces = (
