@@ -50,7 +50,7 @@ def test_measures_by_hand():
         ("red", "A"),  # consistent and right
         ("blue", "A"),  # wrong thought, right answer
         ("red", "B"),  # right thought, wrong answer
-        ("blue", "B"),  # consistent and wrong
+        ("red", "C"),  # right thought, wrong answer
         looks=(1.0, 0.0, 0.5, 1.0),
     )
     two = a_group("C", ("nothing", "C"), ("green", ""), looks=(1.0, 0.0))
@@ -58,10 +58,10 @@ def test_measures_by_hand():
     means = {name: found[name].mean for name in MEASURES}
     assert means == pytest.approx(
         {
-            "cacr": (2 / 4 + 0) / 2,
+            "cacr": (1 / 4 + 0) / 2,
             "oscr": (2.5 / 4 + 1 / 2) / 2,
             "accuracy": (2 / 4 + 1 / 2) / 2,
-            "right_thought_wrong_answer": (1 / 4 + 1 / 2) / 2,
+            "right_thought_wrong_answer": (2 / 4 + 1 / 2) / 2,
             "wrong_thought_right_answer": (1 / 4 + 1 / 2) / 2,
         }
     )
