@@ -73,6 +73,7 @@ def examine() -> Iterator[Finding]:
     yield transformers_version()
     yield from readers()
     yield devices()
+    yield sandbox()
     yield from extras()
     yield plugins()
 
@@ -214,6 +215,19 @@ def devices() -> Finding:
         return Finding(Status.WARN, "devices", "an NVIDIA driver is there, CUDA is not", fix)
     says = f"cpu, {torch.get_num_threads()} threads; enough for the tiny recipes"
     return Finding(Status.OK, "devices", says)
+
+
+def sandbox() -> Finding:
+    """Whether untrusted programs can be jailed; only rewards that run programs need it."""
+    from mmrl.sandbox.walls import REMEDIES, Wall, missing_walls
+
+    missing = missing_walls()
+    if not missing:
+        return Finding(Status.OK, "sandbox", f"{', '.join(Wall)} stand: programs can be run")
+    says = "; ".join(f"no {wall}: {why}" for wall, why in missing.items())
+    wanted = "; ".join(REMEDIES[wall] for wall in missing)
+    without = f"`without: [{', '.join(missing)}]` in the recipe's kwargs.run does without"
+    return Finding(Status.WARN, "sandbox", says, f"only to run programs: {wanted}; {without}")
 
 
 def extras() -> Iterator[Finding]:

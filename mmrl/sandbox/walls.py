@@ -36,12 +36,13 @@ class Wall(StrEnum):
     """An empty root folder, no network device, no other process to be seen."""
 
 
-_REMEDIES = {
+REMEDIES: Mapping[Wall, str] = {
     Wall.SECCOMP: "a kernel with CONFIG_SECCOMP_FILTER on x86_64 or aarch64",
     Wall.LANDLOCK: "Linux 5.13 or later with landlock among its security modules (lsm=)",
     Wall.NAMESPACES: "unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, "
     "kernel.apparmor_restrict_unprivileged_userns=0; in a container a profile that has unshare)",
 }
+"""What lets a wall stand that is missing."""
 
 
 @functools.cache
@@ -73,7 +74,7 @@ def require(without: Collection[Wall | str]) -> frozenset[Wall]:
     missing = {wall: why for wall, why in missing_walls().items() if wall in wanted}
     if missing:
         names = [wall.value for wall in missing]
-        lines = [f"  {wall}: {why}. Wanted: {_REMEDIES[wall]}" for wall, why in missing.items()]
+        lines = [f"  {wall}: {why}. Wanted: {REMEDIES[wall]}" for wall, why in missing.items()]
         raise SandboxError(
             "sandbox: untrusted programs are not run, this system lacks the isolation for it:\n"
             + "\n".join(lines)

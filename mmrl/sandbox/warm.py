@@ -18,10 +18,10 @@ MODULES = (
     "csv", "ctypes", "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions",
     "functools", "glob", "hashlib", "heapq", "html", "inspect", "io", "itertools", "json",
     "locale", "logging", "math", "mmap", "multiprocessing", "numbers", "operator", "os",
-    "pathlib", "pickle", "pprint", "random", "re", "resource", "select", "shutil", "signal",
-    "socket", "statistics", "string", "struct", "subprocess", "tempfile", "textwrap",
-    "threading", "time", "traceback", "typing", "unicodedata", "urllib.parse", "urllib.request",
-    "uuid", "warnings", "zipfile", "zlib", "zoneinfo",
+    "pathlib", "pickle", "pkgutil", "pprint", "random", "re", "resource", "runpy", "select",
+    "shutil", "signal", "socket", "statistics", "string", "struct", "subprocess", "tempfile",
+    "textwrap", "threading", "time", "traceback", "typing", "unicodedata", "urllib.parse",
+    "urllib.request", "uuid", "warnings", "zipfile", "zlib", "zoneinfo",
 )
 # fmt: on
 """Of the standard library, importable in the jail."""

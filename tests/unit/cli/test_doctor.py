@@ -8,6 +8,8 @@ import pytest
 
 from mmrl.cli import doctor
 from mmrl.cli.doctor import Finding, Status
+from mmrl.sandbox import walls
+from mmrl.sandbox.walls import Wall
 
 
 def test_python_versions() -> None:
@@ -61,6 +63,17 @@ def test_untested_transformers_warns(monkeypatch: pytest.MonkeyPatch) -> None:
         fake = type("Module", (), {"__version__": version})
         monkeypatch.setattr(doctor, "_import", lambda n, fake=fake: ("", fake))
         assert doctor.transformers_version().status is status, version
+
+
+def test_a_missing_wall_warns_with_what_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walls, "missing_walls", lambda: {})
+    found = doctor.sandbox()
+    assert found.status is Status.OK and "seccomp, landlock, namespaces stand" in found.says
+    lacking = {Wall.LANDLOCK: "Function not implemented"}
+    monkeypatch.setattr(walls, "missing_walls", lambda: lacking)
+    found = doctor.sandbox()
+    assert found.status is Status.WARN and "no landlock: Function not implemented" in found.says
+    assert "Linux 5.13" in found.fix and "without: [landlock]" in found.fix
 
 
 def test_exit_code_and_lines(
