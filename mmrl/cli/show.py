@@ -47,6 +47,10 @@ def _draw(args: argparse.Namespace) -> int:
             print(path)
         return 0
     entry = data_entry(args.topic, args.split)
+    if "cfg" in entry and args.split is None:
+        from mmrl.data.spec import load_spec
+
+        entry["split"] = load_spec(entry["cfg"]).split_names()[0]
     options = dict(key_value(text) for text in args.overrides)
     if options and "task" not in entry:
         raise ConfigError(f"key=value sets an option of a world; {args.topic} is a data set")

@@ -75,6 +75,13 @@ def test_a_task_a_data_set_and_options(tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == f"{to}\n"
     assert Image.open(to).size[0] > 2 * 228
     assert main(["show", "datasets_cfg/boxes.yaml", "--samples", "1", "--to", str(to)]) == 0
+    other = tmp_path / "only_test.yaml"
+    rows = Path("assets/examples").resolve()
+    other.write_text(
+        f"name: mine\nsource: {rows}\nsplits: {{test: boxes.jsonl}}\nmedia_root: {rows}/boxes\n"
+        "task: grounding\nlicence: CC0\nfields: {answer: box}\ncoord_space: abs_original\n"
+    )
+    assert main(["show", str(other), "--samples", "1", "--to", str(to)]) == 0
     assert main(["show", "plain_text", "--samples", "3", "--to", str(to)]) == 0
     capsys.readouterr()
     assert main(["show", "which_picture", "cuont=4", "--to", str(to)]) == 2
