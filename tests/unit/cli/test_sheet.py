@@ -15,6 +15,7 @@ from mmrl.media.store import MediaStore
 from mmrl.tasks.base import TASKS
 from mmrl.types import Sample
 
+ROOT = Path(__file__).parents[3]
 OUTLINE = (235, 0, 200)
 
 
@@ -74,9 +75,12 @@ def test_a_task_a_data_set_and_options(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["show", "which_picture", "count=4", "--samples", "2", "--to", str(to)]) == 0
     assert capsys.readouterr().out == f"{to}\n"
     assert Image.open(to).size[0] > 2 * 228
-    assert main(["show", "datasets_cfg/boxes.yaml", "--samples", "1", "--to", str(to)]) == 0
+    assert (
+        main(["show", str(ROOT / "datasets_cfg" / "boxes.yaml"), "--samples", "1", "--to", str(to)])
+        == 0
+    )
     other = tmp_path / "only_test.yaml"
-    rows = Path("assets/examples").resolve()
+    rows = ROOT / "assets" / "examples"
     other.write_text(
         f"name: mine\nsource: {rows}\nsplits: {{test: boxes.jsonl}}\nmedia_root: {rows}/boxes\n"
         "task: grounding\nlicence: CC0\nfields: {answer: box}\ncoord_space: abs_original\n"
