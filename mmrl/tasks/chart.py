@@ -118,7 +118,7 @@ def _chart_task(name: str, template: str, gold: Callable[[Sample], str], brief: 
             "data": chart_data_reward,
         },
         world=ChartWorld(task=name, brief=brief),
-        levels=levels_of("level", LEVELS),
+        levels={**levels_of("level", LEVELS), "real": {"level": "medium", "tables": "real"}},
     )
 
 

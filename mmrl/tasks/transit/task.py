@@ -178,7 +178,10 @@ TRANSIT = register_task(
         measures=MAP_MEASURES,
         gold=gold_map_answer,
         world=transit_world,
-        levels=levels_of("difficulty", LEVELS, listed=True),
+        levels={
+            **levels_of("difficulty", LEVELS, listed=True),
+            "real": {"difficulty": ("hard",), "networks": ("real",)},
+        },
     )
 )
 REASONMAP = register_task(
