@@ -11,7 +11,7 @@ from typing import get_args
 import numpy as np
 
 from mmrl.errors import ConfigError, nearest
-from mmrl.parse.tables import csv_of_table
+from mmrl.parse.tables import csv_of_table, number_of_text
 from mmrl.tasks.chart_draw import chart_marks, draw_chart, values_fit
 from mmrl.tasks.chart_grid import GRID_INKS, GRID_KINDS, check_grid, grid_fits, grid_table
 from mmrl.tasks.chart_looks import LOOKS_OF, WITHOUT_AXIS, special
@@ -136,7 +136,7 @@ class ChartWorld:
             meta={
                 "programmable": "high" if asked.high else "low",
                 "csv_gt": csv_of_table(scene.source.table),
-                "tolerance": 0.0 if asked.exact else 0.01 if close else 0.05,
+                "tolerance": _tolerance(scene, asked, close),
                 "chart": scene.kind,
                 "about": asked.about,
                 "depth": asked.depth,
@@ -247,6 +247,16 @@ def _legible(scene: Scene, level: Level) -> Scene | None:
     if scene.look.values and not values_fit(scene, level.side):
         return replace(scene, look=replace(scene.look, values=False))
     return scene
+
+
+def _tolerance(scene: Scene, asked: Asked, close: bool) -> float:
+    """Relative error of a number that is still right: none for counts, 1 % of numbers that are
+    written or whole; of others 5 %, or 1.5 % of the axis (5 pixels of 336) where that is more."""
+    if asked.exact or close:
+        return 0.0 if asked.exact else 0.01
+    number, span = number_of_text(asked.answer), scene.ticks[-1] - scene.ticks[0]
+    read = 0.015 * span / abs(number) if number else 0.0
+    return round(min(0.5, max(0.05, read)), 3)
 
 
 def _marks(kind: Kind, source: Source) -> int:

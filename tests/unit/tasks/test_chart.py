@@ -251,6 +251,22 @@ def test_the_taller_bar_is_taller_by_a_twentieth() -> None:
             assert not scene.look.axis and not scene.look.values
 
 
+def test_a_number_read_off_the_axis_may_be_wrong_by_a_line_of_it() -> None:
+    seen = 0
+    for index in range(60):
+        rng = generator("chart", "train", 0, index)
+        scene, question = draw_question(rng, "train", LEVELS["medium"], ("bar", "stacked"), 0.0)
+        allowed = draw(index, level="medium", kinds=["bar", "stacked"], low=0.0).meta["tolerance"]
+        if question.exact or scene.look.values:
+            assert allowed == (0.0 if question.exact else 0.01)
+        elif question.about == "lookup":
+            axis = scene.ticks[-1] - scene.ticks[0]
+            expected = max(0.05 * float(question.answer), 0.015 * axis)
+            assert allowed * float(question.answer) == pytest.approx(expected, rel=0.02)
+            seen += 1
+    assert seen >= 5
+
+
 def test_charts_asked_by_eye_carry_no_number() -> None:
     for index in range(12):
         sample = draw(index, low=1.0, kinds=["scatter"], depths=[1, 2])
