@@ -17,7 +17,7 @@ from mmrl.parse.pairs import relabelled, without_verdict
 from mmrl.parse.verdicts import PairVerdict, verdict_text
 from mmrl.probes.likelihood import Lent, Row, row_logps
 from mmrl.rewards.listener import ListenerConfidence, is_heard
-from mmrl.rewards.preference import gold_verdict
+from mmrl.rewards.preference import PREFERENCE, gold_verdict
 from mmrl.roles import Models
 from mmrl.tasks.base import TASKS
 from mmrl.tasks.swap import swapped
@@ -85,8 +85,9 @@ class ListenerProbe:
     ) -> list[list[ListenerConfidence]]:
         asked: list[Question] = []
         texts = {id(r): self._text(r) for group in groups for r in group.rollouts}
+        pairs = [group for group in groups if _is_pair(group.sample)]
         for turned in (False, True) if self.both_orders else (False,):
-            for group in groups:
+            for group in pairs:
                 sample = swapped(group.sample) if turned else group.sample
                 asked += [
                     self._question(r, texts[id(r)], sample, turned)
@@ -98,6 +99,8 @@ class ListenerProbe:
         made = iter([self._evidence(replies[i::num]) for i in range(num)])
         return [
             [next(made) if texts[id(rollout)] else NOT_HEARD for rollout in group.rollouts]
+            if _is_pair(group.sample)
+            else [NO_PAIR] * len(group)
             for group in groups
         ]
 
@@ -129,6 +132,14 @@ class ListenerProbe:
 
 
 NOT_HEARD = ListenerConfidence(probabilities=None, heard=False)
+NO_PAIR = ListenerConfidence(
+    probabilities=None, failure='no pair: the reward "preference" is not among those of its task'
+)
+"""In a mixture of tasks: for these the listener's reward does not apply."""
+
+
+def _is_pair(sample: Sample) -> bool:
+    return any(reward.name == PREFERENCE.name for reward in TASKS.get(sample.task).rewards)
 
 
 def probabilities(scores: tuple[float, float], temperature: float = 1.0) -> tuple[float, float]:

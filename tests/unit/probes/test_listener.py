@@ -102,6 +102,15 @@ def test_who_says_nothing_is_not_asked_about():
     assert ListenerProbe(listener)([group("")], NO_MODELS, CLOCK)[0][0].heard is False
 
 
+def test_in_a_mixture_only_pairs_are_asked_about():
+    listener = Scripted([odds(0.6)])
+    other = TASKS.get("picture_choice").world(0, split="val", seed=0)
+    groups = [group(formed("x"), sample=other), group(formed("A: red"))]
+    (other_one,), (pair,) = ListenerProbe(listener)(groups, NO_MODELS, CLOCK)
+    assert other_one.probabilities is None and other_one.failure.startswith("no pair")
+    assert pair.probabilities is not None and len(listener.asked) == 2
+
+
 def test_a_failure_of_one_order_is_the_rollouts():
     listener = Scripted([odds(0.6), Reply(scores=None, failure="timeout: none")])
     ((evidence,),) = ListenerProbe(listener)([group(formed("A: red"))], NO_MODELS, CLOCK)
