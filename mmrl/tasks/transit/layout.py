@@ -149,7 +149,7 @@ def _lanes(shown: TransitMap) -> dict[Edge, list[str]]:
 def _is_clear(
     shown: TransitMap, spots: Mapping[str, Point], strokes: tuple[Stroke, ...], style: Style
 ) -> bool:
-    """Whether stops stand apart from each other and from the lines that do not serve them."""
+    """Whether stops stand apart, also from lines that do not serve them, and no line hides one."""
     at = np.array(list(spots.values()))
     gaps = np.linalg.norm(at[:, None] - at[None], axis=-1) + 1e9 * np.eye(len(at))
     if gaps.min() < 2 * style.stop * BUSY + 2:
@@ -161,7 +161,16 @@ def _is_clear(
     near = np.linalg.norm(at[:, None] - foot, axis=-1) < style.stop + style.line / 2 + 1
     serving = shown.network.serving
     own = np.array([[s.line.name in {x.name for x in serving[n]} for s in strokes] for n in spots])
-    return not bool((near & ~own).any())
+    if (near & ~own).any():
+        return False
+    # a stroke whose middle lies on another line's, in one direction with it, hides that line
+    middle, unit = (a + b) / 2, along / np.maximum(np.linalg.norm(along, axis=1), 1e-9)[:, None]
+    off = middle[:, None] - a
+    ahead = (off * unit).sum(-1)
+    beside = np.abs(off[..., 0] * unit[:, 1] - off[..., 1] * unit[:, 0])
+    over = (beside < 0.8 * style.line) & (ahead > 0) & (ahead < np.linalg.norm(along, axis=1))
+    names = np.array([s.line.name for s in strokes])
+    return not bool((over & (np.abs(unit @ unit.T) > 0.97) & (names[:, None] != names)).any())
 
 
 def _masks(

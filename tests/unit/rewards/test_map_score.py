@@ -49,6 +49,14 @@ def test_short_points(answer, points):
     assert map_score_long(answered(answer), sample) is None
 
 
+def test_points_for_parts_of_short_answers_end_at_ten():
+    lines = {**LINES, "Line 4": ["F", "G"]}
+    sample = a_sample([*CHANGE, leg("Line 4", "F", "G")], lines=lines, template="short")
+    right = "Line 1: A > C; Line 2: C > F; Line 4: F > G"
+    assert map_score_short(answered(right), sample) == 20  # 1 + 12, at most 10, and 10
+    assert map_score_short(answered(right.replace("Line 2", "Line 1")), sample) == 10  # 1 + 10
+
+
 def test_the_best_reference_plan_counts():
     sample = asked("short", plans=[CHANGE, DIRECT])
     assert map_score_short(answered("Line 3: A > F"), sample) == 15  # 1 + 4, and 10

@@ -13,7 +13,13 @@ from mmrl.tasks.base import TASKS
 from mmrl.tasks.transit.layout import Style, lay_out
 from mmrl.tasks.transit.network import Network
 from mmrl.tasks.transit.questions import KINDS, Ask
-from mmrl.tasks.transit.real import FOLDER, SPLITS, networks_of, real_network
+from mmrl.tasks.transit.real import (
+    FOLDER,
+    SPLITS,
+    _longest_inside,
+    networks_of,
+    real_network,
+)
 from mmrl.tasks.transit.scene import MapLine, TransitMap, octilinear
 from mmrl.types import Sample
 
@@ -90,6 +96,15 @@ def test_loops_are_cut_where_the_window_ends_and_stay_whole_inside():
     raise AssertionError("no window with line 2")
 
 
+def test_a_loop_may_be_cut_anywhere_and_a_course_only_where_it_leaves():
+    loop, bend = ("A", "B", (1.0, 2.0), "C", "D", "A"), (1.0, 2.0)
+    assert _longest_inside(loop, {"D", "A", "B"}) == ("D", "A", "B")
+    assert _longest_inside(loop, {"B", "C", "D"}) == ("B", bend, "C", "D")
+    assert _longest_inside(loop, {"A", "B", "C", "D"}) == loop
+    assert _longest_inside(("A", "B", bend, "C", "D"), {"A", "C", "D"}) == ("C", "D")
+    assert _longest_inside(("A", "B"), {"X"}) == ()
+
+
 def test_branches_leave_where_they_do():
     """Rome's B parts at Bologna; ReasonMap's list has Jonio's branch behind Rebibbia."""
     line = next(x for x in real_network("rome").lines if x.name == "Line B")
@@ -120,6 +135,22 @@ def test_a_stop_on_a_line_that_does_not_serve_it_is_no_map():
     assert lay_out(crossing(0.0), style) is None
     assert lay_out(crossing(0.2), style) is None
     assert lay_out(crossing(4.8), style) is None  # two stops in one place
+
+
+def test_a_line_that_runs_along_another_unseen_is_no_map():
+    """Line b bends onto line a between P and Q: whether it stops at Q cannot be seen."""
+    places = {"P": (0.0, 0.0), "Q": (10.0, 0.0), "R": (2.0, 4.0)}
+
+    def shown(*path: tuple[float, float]) -> TransitMap:
+        lines = (
+            MapLine(name="a", colour=(0, 0, 200), courses=(("P", "Q"),),
+                    paths=(((0, 0), (10, 0)),)),
+            MapLine(name="b", colour=(200, 0, 0), courses=(("R", "Q"),), paths=(path,)),
+        )  # fmt: skip
+        return TransitMap(lines, places)
+
+    assert lay_out(shown((2, 4), (6, 0), (10, 0)), Style(side=224)) is None
+    assert lay_out(shown((2, 4), (6, 4), (10, 0)), Style(side=224)) is not None
 
 
 def test_paths_keep_to_the_eight_directions():
