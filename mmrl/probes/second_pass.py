@@ -65,13 +65,15 @@ class SecondPass:
         self, groups: Sequence[Group], models: Any, clock: Clock, /
     ) -> list[list[SecondAnswer]]:
         orders = [self._orders(group, models.seed) for group in groups]
-        asked = [
-            one
-            for i, group in enumerate(groups)
-            for k, order in enumerate(orders[i])
-            for one in self._ask(i, group, k, order, models)
-        ]
-        texts = self._answers(asked, models, clock)
+        texts: dict[tuple[int, int, int], str] = {}
+        for k in range(self.passes):  # one after the other: pixels of one pass are held at a time
+            asked = [
+                one
+                for i, group in enumerate(groups)
+                if k < len(orders[i])
+                for one in self._ask(i, group, k, orders[i][k], models)
+            ]
+            texts |= self._answers(asked, models, clock)
         return [
             [self._evidence(group, i, g, orders[i], texts) for g in range(len(group))]
             for i, group in enumerate(groups)
@@ -127,7 +129,7 @@ class SecondPass:
 
     def _answers(
         self, asked: Sequence[_Asked], models: Any, clock: Clock
-    ) -> Mapping[tuple[int, int, int], str]:
+    ) -> dict[tuple[int, int, int], str]:
         """What is written for each; greedily, equal contexts are asked once."""
         unique: dict[object, _Asked] = {}
         of: list[object] = []
