@@ -82,6 +82,7 @@ TASKS: Registry[Task] = Registry(
         "mmrl.tasks.grounding_rows",
         "mmrl.tasks.gui",
         "mmrl.tasks.gui_rows",
+        "mmrl.tasks.gui_screen",
         "mmrl.tasks.temporal",
         "mmrl.tasks.choice",
         "mmrl.tasks.answer_kinds",
