@@ -40,12 +40,12 @@ _OUTLINE, _QUESTION, _GOLD, _GREY = (235, 0, 200), (0, 0, 0), (0, 70, 190), (110
 
 
 def world_sheets(folder: Path, samples: int, seed: int, split: str) -> Iterator[Path]:
-    """One sheet `TASK-LEVEL.png` for every level of every world."""
+    """One sheet `TASK_LEVEL.png` for every level of every world."""
     for name in TASKS:
         task = TASKS.get(name)
         for level, options in task.levels.items() if task.world is not None else ():
             entry = {"task": name, "split": split, "options": options}
-            stem = name if level == "default" else f"{name}-{level}"
+            stem = name if level == "default" else f"{name}_{level}"
             yield sheet_of(entry, samples, seed, folder / f"{stem}.png")
 
 

@@ -101,8 +101,18 @@ def test_worlds_of_a_folder(
     monkeypatch.setattr(sheet, "sheet_of", lambda entry, n, seed, to: drawn.append(entry) or to)
     assert main(["show", "worlds", "--split", "test", "--to", str(tmp_path)]) == 0
     names = [Path(line).name for line in capsys.readouterr().out.splitlines()]
-    assert "digit_box.png" in names and "chart-hard.png" in names and len(names) == len(drawn)
+    assert "digit_box.png" in names and "chart_hard.png" in names and len(names) == len(drawn)
     assert {"task": "chart", "split": "test", "options": {"level": "hard"}} in drawn
     assert main(["show", "worlds"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["chart", "hard", "level=hard"] in lines and ["digit_box", "default"] in lines
+
+
+def test_every_level_of_every_world_has_a_light_sheet_in_the_repository() -> None:
+    folder = ROOT / "assets" / "worlds"
+    for name in TASKS:
+        task = TASKS.get(name)
+        for level in task.levels if task.world is not None else ():
+            path = folder / (f"{name}.png" if level == "default" else f"{name}_{level}.png")
+            assert path.is_file(), f"mmrl show {name} … --samples 2 --to {path}"
+            assert path.stat().st_size <= sheet.LIGHT
