@@ -30,7 +30,7 @@ FRAMES = 8
 """Frames of a clip on its strip."""
 LIGHT = 60_000
 """Bytes of a sheet that may stand beside code; many samples of noise still weigh more."""
-_COLOURS = (256, 96, 32)
+_COLOURS = (256, 96, 64, 32)
 _SMALL, _LARGE = 224, 448
 """A picture narrower than half of the first is enlarged, one wider than the second shrunk."""
 _FRAME = 96
