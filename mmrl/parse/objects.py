@@ -71,7 +71,7 @@ def read_thing(value: Any) -> Thing | None:
         box=box,  # type: ignore[arg-type]
         points=known,  # type: ignore[arg-type]
         label=label if isinstance(label, str) else "",
-        confidence=float(sure) if _is_number(sure) else None,
+        confidence=float(sure) if sure is not None and _is_number(sure) else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Short clips in which handwritten digits come, drift and go. What the temporal world shows."""
+"""Short clips in which handwritten digits or shapes come, drift and go, for the temporal worlds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmrl.tasks.drawing import Mask, background, digit_mask, paste
+from mmrl.tasks.drawing import (
+    COLOURS,
+    SHAPES,
+    Mask,
+    background,
+    digit_mask,
+    paste,
+    shape_mask,
+)
 
 SIDE = 56
 """Side of a frame in pixels."""
@@ -78,6 +86,44 @@ def _actor(rng: np.random.Generator, split: str, digit: int, level: float, pace:
     return _Actor(
         mask=mask,
         ink=np.full(3, np.clip(grey, 0, 255), np.float32),
+        start=start,
+        end=start + length,
+        origin=ends[0],
+        drift=(ends[1] - ends[0]) / max(1, length - 1),
+    )
+
+
+def draw_shape_clip(
+    rng: np.random.Generator,
+    shape: str,
+    colour: str,
+    pace: Pace,
+    frames: Sequence[int] | None = None,
+) -> tuple[NDArray[np.uint8], tuple[float, float]]:
+    """As `draw_clip`, of a coloured shape among others that differ from it in colour and shape."""
+    dark_ground = bool(rng.integers(2))
+    ground = background(rng, SIDE, float(rng.uniform(10, 60) if dark_ground else 235))
+    actors = [_shape_actor(rng, shape, colour, pace)]
+    for _ in range(int(rng.integers(pace.others[0], pace.others[1] + 1))):
+        shapes = [s for s in SHAPES if s != shape]
+        colours = [c for c in COLOURS if c not in (colour, "white")]
+        other = shapes[rng.integers(len(shapes))]
+        actors.append(_shape_actor(rng, other, colours[rng.integers(len(colours))], pace))
+    wanted = actors[0]
+    shown = range(NUM_FRAMES) if frames is None else frames
+    clip = np.stack([_frame(ground, actors, t) for t in shown])
+    return clip, (wanted.start / FPS, wanted.end / FPS)
+
+
+def _shape_actor(rng: np.random.Generator, shape: str, colour: str, pace: Pace) -> _Actor:
+    shortest, longest = (round(s * FPS) for s in pace.visible_s)
+    length = int(rng.integers(shortest, longest + 1))
+    start = int(rng.integers(0, NUM_FRAMES - length + 1))
+    size = int(rng.integers(pace.side[0], pace.side[1] + 1))
+    ends = rng.uniform(0, SIDE - size, (2, 2))
+    return _Actor(
+        mask=shape_mask(shape, size, size),
+        ink=np.asarray(COLOURS[colour], np.float32),
         start=start,
         end=start + length,
         origin=ends[0],

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from mmrl.parse.boxes import CoordSpace
 from mmrl.parse.points import box_centre
@@ -60,7 +60,7 @@ class TinyScreenWorld:
         wanted = screen.elements[0]
         box = to_norm_100(wanted.box, SIDE)
         row, col = cell_of(box, CELLS)
-        meta = {
+        meta: dict[str, Any] = {
             "coord_space": CoordSpace.NORM_100.value,
             "answer_space": CoordSpace.NORM_100.value,
             "name": wanted.name,

@@ -95,7 +95,7 @@ def _window(rng: np.random.Generator) -> Layout:
     out.append(Element("PICTOGRAM", icons[0], (30, top, 30 + 1.6 * side, top + side)))
     out.append(Element("TEXT", next(words), (180, top, 500, top + side)))
     for i in range(int(rng.integers(0, 3))):
-        x = 860 - 150 * i
+        x = 860.0 - 150 * i
         out.append(Element("PICTOGRAM", icons[1 + i], (x, top, x + 1.6 * side, top + side)))
     y = bar
     if rng.integers(2):

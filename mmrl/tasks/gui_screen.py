@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import MappingProxyType
+from typing import Any
 
 from mmrl.errors import ConfigError, nearest
 from mmrl.parse.boxes import CoordSpace
-from mmrl.rewards.builtin import HIT, NEAR
-from mmrl.rewards.points import hit_reward
+from mmrl.rewards.builtin import HIT
+from mmrl.rewards.points import hit_reward, near_reward
 from mmrl.tasks.base import SMALL_FORMAT, Task, register_task
 from mmrl.tasks.drawing import generator, png_bytes
 from mmrl.tasks.grounding_rows import gold_place
@@ -40,7 +41,7 @@ def gui_screen_world(
         name = unknown[0] if unknown else ""
         raise ConfigError(f'gui_screen: no layouts "{name}".{nearest(name, LAYOUTS)}')
     rng = generator("gui_screen", split, seed, index)
-    source = layouts[rng.integers(len(layouts))]
+    source = layouts[int(rng.integers(len(layouts)))]
     width, height = size[0], size[1]
     while True:
         if source == "real":
@@ -53,7 +54,7 @@ def gui_screen_world(
             break
     name, wanted = named[rng.integers(len(named))]
     picture = draw_layout(rng, layout, width, height)
-    meta = {
+    meta: dict[str, Any] = {
         "coord_space": CoordSpace.ABS_ORIGINAL.value,
         "name": name,
         "element": wanted.kind,
@@ -90,7 +91,7 @@ GUI_SCREEN = register_task(
         score_name="hit",
         gold=gold_place,
         world=gui_screen_world,
-        measures=MappingProxyType({"near": NEAR.fn}),
+        measures=MappingProxyType({"near": near_reward}),
         levels=MappingProxyType({name: MappingProxyType({"layouts": (name,)}) for name in LAYOUTS}),
     )
 )

@@ -7,10 +7,23 @@ import pytest
 from mmrl.parse.boxes import parse_boxes
 from mmrl.parse.choices import parse_choice
 from mmrl.parse.completion import parse_completion
+from mmrl.parse.fenced import parse_fenced
+from mmrl.parse.objects import parse_things
+from mmrl.parse.points import parse_points
 from mmrl.parse.spans import parse_spans
 from mmrl.parse.values import normal_text, parse_number
 
-PARSERS = [parse_boxes, parse_spans, parse_choice, parse_number, normal_text, parse_completion]
+PARSERS = [
+    parse_points,
+    parse_things,
+    parse_fenced,
+    parse_boxes,
+    parse_spans,
+    parse_choice,
+    parse_number,
+    normal_text,
+    parse_completion,
+]
 SEEDS = [
     "1", "[", "[1,", "(1,2),", "((", "1,", "1.", "1:", "1 ", "1s ", " ", "[1 ", "1e", "-", "A)",
     "(A ", "answer is ", "<think>", "</", "<answer>", "[1,2,3,", "1,111", "1/", "1 to ", "1:1",

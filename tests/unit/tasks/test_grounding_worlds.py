@@ -15,6 +15,7 @@ from mmrl.errors import ConfigError
 from mmrl.parse.boxes import box_iou
 from mmrl.parse.points import in_box, parse_points
 from mmrl.tasks.base import TASKS
+from mmrl.tasks.clips import Pace, draw_shape_clip
 from mmrl.tasks.drawing import COLOURS
 from mmrl.tasks.grounding import cell_of, point_answer
 from mmrl.tasks.gui_icons import ICONS, WORDS, icon_mask, word_mask
@@ -151,6 +152,23 @@ def test_screens_ask_for_what_can_be_read_once() -> None:
 def test_a_point_is_rounded_and_stays_inside() -> None:
     assert point_answer((50.5, 29.6), 6) == "<think>row 2 col 4</think><answer>[50,30]</answer>"
     assert parse_points(point_answer((99.9, 99.9))) == [(99.0, 99.0)]
+
+
+def test_a_shape_is_seen_exactly_in_its_span() -> None:
+    for index in range(8):
+        rng = np.random.default_rng(index)
+        pace = Pace(others=(0, 2), side=(20, 24))
+        clip, (start, end) = draw_shape_clip(rng, "square", "red", pace)
+        red = (np.abs(clip.astype(int) - np.array(COLOURS["red"])).max(-1) <= 2).sum((1, 2)) > 100
+        assert red.any() and (np.flatnonzero(red)[[0, -1]] == (start * 10, end * 10 - 1)).all()
+    sample = draw("shape_span", 3)
+    assert sample.question == f"when is the {sample.meta['colour']} {sample.meta['name']} seen"
+    task = TASKS.get("shape_span")
+    start, end = sample.target
+    half = a_rollout(f"<think>x</think><answer>[{start},{(start + end) / 2 + 0.01}]</answer>")
+    assert [m(half, sample) for m in task.measures.values()] == [1.0, 0.0]
+    whole = a_rollout(task.gold(sample))
+    assert [m(whole, sample) for m in task.measures.values()] == [1.0, 1.0]
 
 
 def test_measures_of_grounded_counts() -> None:
