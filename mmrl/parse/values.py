@@ -10,14 +10,23 @@ _DIGITS = r"(?:\d{1,3}+(?:,\d{3}(?!\d))++|\d++)(?:\.\d*+)?+|\.\d++"
 _NUMBER = re.compile(
     rf"(?<![\w.,])[-+]?+(?:{_DIGITS})(?:[eE][-+]?+\d++(?!\w))?+(?:\s*+/\s*+\d++(?:\.\d++)?+)?+(?!,?\d)"
 )
+_FRACTION = re.compile(r"\\[dt]?frac\s*+\{\s*+(\d++)\s*+\}\s*+\{\s*+(\d++)\s*+\}")
+_PLAIN_LATEX = re.compile(
+    r"\\(?:text|mathrm|mbox)\s*+\{[^{}]*+\}|\^?\\circ\b|\\degree\b|\\[,;!:\s()\[\]%$]"
+)
 _SPACE = re.compile(r"\s++")
 
 
 def parse_number(text: str) -> float | None:
     """The one number of an answer, or None where there is none, several, or one without end.
 
-    Understood: `42`, `-3.5`, `1e3`, `1,234.5`, `$12`, `50%` (50), `3 cm`, `1/2` (0.5).
+    Understood: `42`, `-3.5`, `1e3`, `1,234.5`, `$12`, `50%` (50), `3 cm`, `1/2` (0.5), and LaTeX
+    that only dresses a number (`\\frac{1}{2}`, `5\\text{ cm}`, `30^\\circ`); roots, powers, pi and
+    other LaTeX are no number.
     """
+    text = _PLAIN_LATEX.sub(" ", _FRACTION.sub(r"\1/\2", text))
+    if "\\" in text or "^" in text:
+        return None
     found = _NUMBER.findall(text.replace("−", "-").replace("$", " "))
     if len(found) != 1:
         return None

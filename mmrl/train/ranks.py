@@ -15,6 +15,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from mmrl.rewards.worker_main import allow_read_only_mappings
+
 
 class Ranks:
     """This process's place among `size` processes (torchrun sets the environment)."""
@@ -23,6 +25,8 @@ class Ranks:
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
         self.index = int(os.environ.get("RANK", "0"))
         self.local_index = int(os.environ.get("LOCAL_RANK", "0"))
+        if self.size > 1:
+            allow_read_only_mappings()  # what `gather` sends may hold the empty ones of mmrl.types
         if self.size > 1 and not dist.is_initialized():
             backend = "nccl" if torch.cuda.is_available() else "gloo"
             dist.init_process_group(backend, timeout=timedelta(minutes=30))

@@ -117,6 +117,14 @@ def test_letters_and_hedges(text, letter):
         ("nan", None),
         ("1e999", None),
         ("9" * 5000, None),
+        (r"$\frac{1}{2}$", 0.5),
+        (r"-\dfrac{ 3 }{ 8 }", -0.375),
+        (r"5\text{ cm}", 5.0),
+        (r"30^\circ", 30.0),
+        (r"$\frac{\pi}{4}$", None),
+        (r"$\sqrt{5}$", None),
+        (r"2\pi", None),
+        ("x^2", None),
     ],
 )
 def test_numbers_and_hedges(text, number):
