@@ -174,9 +174,10 @@ def _slice_cells(values: Sequence[float]) -> list[tuple[float, float] | None]:
     for value in values:
         turn = 360.0 * value / sum(values)
         after, before = (clockwise - start) % 360.0, (start + turn - clockwise) % 360.0
-        inside = (after < turn) & (before <= turn)
         nearest = np.minimum(np.minimum(after, before), 90.0)
-        depth = np.where(inside, np.minimum(_RADIUS - far, far * np.sin(np.radians(nearest))), -1.0)
+        depth = np.where(
+            after < turn, np.minimum(_RADIUS - far, far * np.sin(np.radians(nearest))), -1.0
+        )
         best = int(np.argmax(np.round(depth, 6)))
         found.append((float(xs[best]), float(ys[best])) if depth[best] >= _ROOM else None)
         start += turn

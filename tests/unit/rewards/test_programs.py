@@ -122,7 +122,7 @@ def test_equal_programs_run_once_and_a_group_runs_side_by_side() -> None:
     values = [slow(a_rollout(text), chart()) for text in (*texts, *texts)]
     took = time.monotonic() - start
     assert values == [0.0] * 16
-    assert took < 3.0  # 16 one after another: 12.8 s; 4 programs on 4 workers: 0.8 s
+    assert took < 8.0  # 16 one after another: 12.8 s; 4 programs on 4 workers: 0.8 s
 
 
 def test_the_scorer_starts_a_groups_programs_before_it_asks() -> None:

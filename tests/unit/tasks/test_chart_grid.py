@@ -92,6 +92,24 @@ def test_marks_name_what_stands_at_their_pixels() -> None:
             assert values == [str(int(cell)) for cell in cells if isinstance(cell, float)]
 
 
+def test_a_slice_carries_its_own_letter_and_number() -> None:
+    for index in range(20):
+        sample = draw(index, kinds=["pie"], low=0.0, marks=True)
+        marks, picture = sample.meta["marks"], pixels(sample)
+        inks = [word for kind, word, *_ in marks if kind == "colour"]
+        rows = list(zip(*table_of_csv(sample.meta["csv_gt"]).cells, strict=True))
+        for (name, value), ink in zip(rows, inks, strict=True):
+            for told in (name, str(int(value))):
+                places = [(x, y) for kind, word, x, y in marks if (kind, word) == ("text", told)]
+                assert any(_ground(picture, x, y) == INKS[ink] for x, y in places), (index, told)
+
+
+def _ground(picture: np.ndarray, x: float, y: float) -> tuple[int, ...]:
+    """The commonest colour within 6 pixels."""
+    near = picture[int(y) - 6 : int(y) + 7, int(x) - 6 : int(x) + 7].reshape(-1, 3)
+    return Counter(map(tuple, near.tolist())).most_common(1)[0][0]
+
+
 def test_marks_of_other_levels_stand_in_the_picture() -> None:
     for index, kind in enumerate(["bar", "line", "scatter", "pie", "grouped", "stacked"]):
         sample = draw(index, level="medium", kinds=[kind], marks=True, low=0.0)
