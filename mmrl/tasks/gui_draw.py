@@ -15,6 +15,9 @@ Colour = tuple[int, int, int]
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _LEAST_SCALE = 0.3
 """Letters of about 7 pixels; smaller ones are drawn and not asked for."""
+_LUMINANCE = np.array([0.299, 0.587, 0.114])
+_LEAST_CONTRAST = 80.0
+"""Levels of luminance between letters and their ground."""
 _WORDS = {"BUTTON": "button", "TEXT": "text", "LABEL": "text"}
 
 
@@ -64,7 +67,9 @@ def _draw(
     match element.kind:
         case "TOOLBAR" | "NAVIGATION_BAR" | "IMAGE":
             cv2.rectangle(canvas, corner, far, soft, -1)
-            if element.kind == "IMAGE":
+            height, width = canvas.shape[:2]
+            behind = (x2 - x1) * (y2 - y1) > 0.4 * width * height  # what lies on it must stay clear
+            if element.kind == "IMAGE" and not behind:
                 cv2.line(canvas, corner, far, ink, 1)
         case "LIST_ITEM":
             cv2.line(canvas, (x1, far[1]), far, soft, 1)
@@ -79,10 +84,19 @@ def _draw(
             cv2.rectangle(canvas, corner, far, accent, 1)
             cv2.rectangle(canvas, ((x1 + x2) // 2, y1), far, accent, -1)
         case "PICTOGRAM":
-            _icon(canvas, element.icon, box, ink, soft)
+            _icon(canvas, element.icon, box, legible(canvas, box, ink), soft)
             return
     if element.text:
-        _write(canvas, element.text, box, text)
+        _write(canvas, element.text, box, legible(canvas, box, text))
+
+
+def legible(canvas: Picture, box: Box, ink: Colour) -> Colour:
+    """`ink`, or light or dark where it would hardly show on what is there: text lies on buttons."""
+    x1, y1, x2, y2 = (int(v) for v in box)
+    under = float((canvas[y1:y2, x1:x2] @ _LUMINANCE).mean())
+    if abs(float(np.asarray(ink) @ _LUMINANCE) - under) >= _LEAST_CONTRAST:
+        return ink
+    return (250, 250, 250) if under < 128.0 else (25, 25, 25)
 
 
 def _icon(canvas: Picture, name: str, box: Box, ink: Colour, soft: Colour) -> None:
