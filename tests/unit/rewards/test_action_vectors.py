@@ -74,6 +74,7 @@ COUNTED = {
     13: ((1.0, 0.0), LAST),
     14: ((1.0, 0.0), "one block of reasoning"),
     16: ((1.0, 1.0), "case of letters does not count"),
+    17: ((1.0, 1.0), NUMBERS),
     19: ((1.0, 1.0), NUMBERS),
     21: ((0.0, 1.0), "texts are compared, not formulas"),
     22: ((1.0, 1.0), NUMBERS),
