@@ -6,6 +6,7 @@ A file whose rows are in the repository must pass. One whose rows are elsewhere 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -104,9 +105,11 @@ def test_a_data_set_says_all_that_a_user_must_know(path: Path) -> None:
     assert spec.task in TASKS
     assert spec.licence
     text = (ROOT / path).read_text(encoding="utf-8")
-    assert text.startswith("# ") and text.splitlines()[0].rstrip().endswith((".", "?", ":")), (
-        f"{path}: begin with a comment of one sentence that says what this is"
+    said = " ".join(
+        line.removeprefix("#").strip()
+        for line in itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
     )
+    assert len(said.split()) >= 6, f"{path}: begin with a comment that says what this is"
     script = path.with_suffix(".py")
     if (ROOT / script).is_file():
         assert str(script) in (spec.fetch or ""), f"{path}: let fetch name {script}"
