@@ -17,7 +17,7 @@ bounded as in verl (not so in TRL). REINFORCE++ has its KL as a loss term, not i
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -102,18 +102,24 @@ class Grpo(MethodSpec):
                 raise ValueError(f"ratio: {self.ratio} belongs to objective: clip")
         return self
 
-    def build(self, task: Task) -> Method:
-        return Method(
-            name=self.name,
-            group_size=self.group_size,
-            rewards=self.rewards(task),
-            credit=self._credit(task),
-            terms=self._terms(),
-            gate=DynamicSampling() if self.dynamic_sampling else keep_all,
-            mask_truncated=self.mask_truncated,
-            epochs=self.epochs,
-            minibatches=self.minibatches,
-        )
+    def build(self, task: Task, **parts: Any) -> Method:
+        """The method; `parts` are fields of `Method` in the place of, or beside, GRPO's own.
+
+        A paper's method extends this one: it overrides `rewards` and gives its probes, bonuses and
+        companions to `super().build(task, probes=…)`, so that the whole is checked at once.
+        """
+        own: dict[str, Any] = {
+            "name": self.name,
+            "group_size": self.group_size,
+            "rewards": self.rewards(task),
+            "credit": self._credit(task),
+            "terms": self._terms(),
+            "gate": DynamicSampling() if self.dynamic_sampling else keep_all,
+            "mask_truncated": self.mask_truncated,
+            "epochs": self.epochs,
+            "minibatches": self.minibatches,
+        }
+        return Method(**{**own, **parts})
 
     def rewards(self, task: Task) -> tuple[Reward, ...]:
         if self.overlong_share is None:

@@ -40,8 +40,8 @@ class WithCare(Grpo):
 
     def build(self, task):
         ema = Ema(decay=0.5, every=2)
-        return replace(
-            super().build(task),
+        return super().build(
+            task,
             probes=(LikelihoodProbe(ema),),
             bonuses=(ConsistencyBonus(margin=0.01),),
             companions=(ema,),
@@ -53,9 +53,8 @@ class WithListener(Grpo):
 
     def build(self, task):
         frozen = Frozen()
-        return replace(
-            Grpo(group_size=self.group_size, max_length=self.max_length).build(task),
-            rewards=self.rewards(task),
+        return super().build(
+            task,
             probes=(ListenerProbe(LocalListener(frozen)),),
             companions=(frozen,),
         )

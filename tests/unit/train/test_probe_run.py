@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 
 import pytest
 from pydantic import Field
@@ -30,8 +29,7 @@ class Second(Grpo):
     group_size: int = Field(default=4, ge=1)
 
     def build(self, task):
-        plain = Grpo(group_size=self.group_size, max_length=self.max_length).build(task)
-        return replace(plain, rewards=self.rewards(task), probes=(SecondPass(passes=2),))
+        return super().build(task, probes=(SecondPass(passes=2),))
 
     def rewards(self, task):
         kept = tuple(r for r in task.rewards if r.name != "choice")
@@ -43,8 +41,8 @@ class Compared(Grpo):
     group_size: int = Field(default=4, ge=1)
 
     def build(self, task):
-        return replace(
-            super().build(task),
+        return super().build(
+            task,
             plan=WithContrast(size=self.group_size),
             probes=(ContrastScores(),),
             bonuses=(ContrastBonus(),),
