@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         (given.to / f"{split}.jsonl").write_text(lines)
         print(f"{given.to / split}.jsonl: {len(made)} rows")
     for reason, count in LEFT_OUT.items():
-        print(f"left out: {count} {reason}")
+        if count:
+            print(f"left out: {count} {reason}")
 
 
 def bccd(folder: Path, split: str) -> Iterator[tuple[str, Row]]:
