@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from mmrl.tasks.chart_questions import Asked, clear_slope
+from mmrl.tasks.chart_questions import Asked, clear_slope, correlation
 from mmrl.tasks.chart_scene import Kind, Scene
 
 AskLook = Callable[[np.random.Generator, Scene], Asked | None]
@@ -107,7 +107,7 @@ def drift(rng: np.random.Generator, scene: Scene) -> Asked | None:
     if scene.kind == "scatter":
         if not clear_slope(scene):
             return None
-        change = float(np.corrcoef(scene.places, values)[0, 1])
+        change = correlation(scene)
         text = "Do the points go up or down from left to right?"
     else:
         change = values[-1] - values[0]

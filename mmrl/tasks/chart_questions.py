@@ -138,7 +138,7 @@ def trend(rng: np.random.Generator, scene: Scene) -> Asked | None:
         if not clear_slope(scene):
             return None
         text = "Does y rise or fall as x grows?"
-        change = float(np.corrcoef(scene.places, scene.values[0])[0, 1])
+        change = correlation(scene)
     else:
         change = scene.values[s][-1] - scene.values[s][0]
         if change == 0 or abs(change) <= 2 * scene.gap:
@@ -244,9 +244,14 @@ def ask_table(rng: np.random.Generator, scene: Scene, depths: Sequence[int]) -> 
 
 def clear_slope(scene: Scene) -> bool:
     """Whether points rise or fall so clearly that nobody would hesitate."""
-    if len(scene.places) < 4:
-        return False
-    return bool(abs(np.corrcoef(scene.places, scene.values[0])[0, 1]) > 0.75)
+    return len(scene.places) >= 4 and abs(correlation(scene)) > 0.75
+
+
+def correlation(scene: Scene) -> float:
+    """Pearson's coefficient of places and first values; 0 where all values are equal."""
+    if len(set(scene.places)) < 2 or len(set(scene.values[0])) < 2:
+        return 0.0
+    return float(np.corrcoef(scene.places, scene.values[0])[0, 1])
 
 
 def _asked(
