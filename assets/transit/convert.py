@@ -248,7 +248,6 @@ def laid_out(courses: list[list[str]], rounds: int = 400) -> dict[str, list[int]
 def main(subway_tools: str, tube: str, reasonmap: str) -> None:
     maps = [chinese_city(Path(subway_tools), city) for city in CITIES]
     maps.append(tube_map(Path(tube) / "london-tube.json", "london", "London"))
-    maps.append(tube_map(Path(tube) / "pubs.json", "cambridge", "Cambridge (pubs)"))
     for path in sorted(Path(reasonmap).glob("*/*.json")):
         if path.stem not in ("beijing", "new_york", "sydney"):
             maps.append(listed_city(path))
