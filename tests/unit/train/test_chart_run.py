@@ -65,6 +65,7 @@ def policy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_programs_are_run_and_the_sandbox_ends_with_the_run(policy: None, tmp_path: Path) -> None:
+    before = set(psutil.Process().children(recursive=True))  # pools that other tests left open
     run_module.train(load_recipe({**RECIPE, "run_dir": str(tmp_path / "run")}))
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     (step,) = [r for r in map(json.loads, lines) if r["kind"] == "step"]
@@ -72,7 +73,7 @@ def test_programs_are_run_and_the_sandbox_ends_with_the_run(policy: None, tmp_pa
     assert step["reward/chart_data"] == pytest.approx((1 + 0.9 + 1 + 0) / 4)
     assert step["reward/chart_answer"] == pytest.approx(3 / 4)
     assert not programs._OPEN
-    children = psutil.Process().children(recursive=True)
+    children = set(psutil.Process().children(recursive=True)) - before
     assert not [c for c in children if "mmrl.sandbox.zygote" in " ".join(c.cmdline())]
 
 
