@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmrl.data.view import SampleView
 from mmrl.media.image import read_image_header
 from mmrl.media.video import read_video_header, write_video
 from mmrl.tasks.drawing import png_bytes
 from mmrl.types import MediaRef, Sample
-
-if TYPE_CHECKING:
-    from mmrl.data.registry import SampleView
 
 GREY = 128
 

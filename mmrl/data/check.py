@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmrl.data.load import RowData, open_dataset
-from mmrl.data.registry import SampleView
 from mmrl.data.spec import DEFAULT_SPLIT, DatasetSpec
+from mmrl.data.view import SampleView
 from mmrl.errors import ConfigError, DataError, MediaError, PolicyError
 from mmrl.media.image import ImageHeader
 from mmrl.media.plan import ImagePlan, MediaBudget

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mmrl.data.registry import SampleView, open_data
+from mmrl.data.registry import open_data
+from mmrl.data.view import SampleView
 from mmrl.errors import ConfigError
 from mmrl.types import Sample
 

@@ -6,11 +6,12 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mmrl.data.blank import Blank
 from mmrl.data.load import open_dataset
 from mmrl.data.spec import DEFAULT_SPLIT
+from mmrl.data.view import SampleView
 from mmrl.errors import ConfigError, DataError, nearest
 from mmrl.registry import Registry
 from mmrl.tasks.base import TASKS, World
@@ -23,21 +24,6 @@ MAX_REGISTERED_ROWS = 5_000_000
 
 _ORIGINS = ("task", "cfg", "dataset")
 _KEYS = (*_ORIGINS, "split", "weight", "limit", "blank", "options")
-
-
-class SampleView(Protocol):
-    """Samples by number, the same for the same number; `size` None means there is no end."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def size(self) -> int | None: ...
-
-    def __getitem__(self, index: int, /) -> Sample: ...
-
-    def where(self, index: int, /) -> str:
-        """Where sample `index` comes from, for messages."""
 
 
 def register_dataset(name: str) -> Callable[[DatasetFn], DatasetFn]:

@@ -9,7 +9,8 @@ from typing import Any
 from mmrl.config.load import LoadedRun, stage_optimizer
 from mmrl.config.schema import StageConfig
 from mmrl.data.mixture import open_mixture
-from mmrl.data.registry import SampleView, open_data
+from mmrl.data.registry import open_data
+from mmrl.data.view import SampleView
 from mmrl.errors import ConfigError
 from mmrl.methods.base import Method, MethodSpec, stateful_parts
 from mmrl.rewards.functions import load_user_function
