@@ -7,9 +7,11 @@ positional-only, so plain functions fit.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from mmrl.types import (
@@ -74,23 +76,54 @@ class Probe(Protocol):
 
 
 RewardFn = Callable[[Rollout, Sample, Mapping[type, Any], Clock], float | None]
+ShortRewardFn = Callable[[Rollout, Sample], float | None]
+"""A reward that reads neither evidence nor clock."""
+
+
+def takes(fn: Callable[..., Any], num: int) -> bool:
+    """Whether a function can be called with so many arguments; yes where nobody can know."""
+    try:
+        inspect.signature(fn).bind(*range(num))
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reward:
     """A named, bounded, pure judgement of one rollout.
 
-    `fn(rollout, sample, evidence, clock)` returns a number inside `bounds`, or None when it cannot
-    score. `needs` are evidence types, checked when the method is built.
+    `fn(rollout, sample, evidence, clock)`, or `fn(rollout, sample)` where it reads no more than
+    these, returns a number inside `bounds`, or None when it cannot score. `needs` are evidence
+    types, checked when the method is built.
     """
 
     name: str
-    fn: RewardFn
+    fn: RewardFn | ShortRewardFn
     weight: float = 1.0
     bounds: tuple[float, float] = (0.0, 1.0)
     needs: tuple[type, ...] = ()
     isolated: bool = False
     """Runs in a killable worker process with a time limit (user code); built-ins run in place."""
+
+    def __call__(
+        self, rollout: Rollout, sample: Sample, evidence: Mapping[type, Any], clock: Clock, /
+    ) -> float | None:
+        """What `fn` says, unchecked."""
+        fn: Callable[..., float | None] = self.fn
+        return fn(*self.arguments(rollout, sample, evidence, clock))
+
+    def arguments(
+        self, rollout: Rollout, sample: Sample, evidence: Mapping[type, Any], clock: Clock, /
+    ) -> tuple[Any, ...]:
+        """As many of these as `fn` takes."""
+        return (rollout, sample, evidence, clock)[: self._num_arguments]
+
+    @cached_property
+    def _num_arguments(self) -> int:
+        return 4 if takes(self.fn, 4) else 2
 
 
 class Bonus(Protocol):

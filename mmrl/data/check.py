@@ -248,7 +248,7 @@ def _check_answers(
 def _judged(reward: Reward, rollout: Rollout, sample: Sample, pool: RewardPool | None) -> Outcome:
     if pool is not None and reward.isolated:
         return pool.submit_one(reward, rollout, sample, {}, _CLOCK).result()
-    return judge(reward.fn, (rollout, sample, {}, _CLOCK), reward.bounds)
+    return judge(reward, (rollout, sample, {}, _CLOCK), reward.bounds)
 
 
 def _said(text: str, task: Task, infos: tuple[MediaInfo, ...]) -> Rollout:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mmrl.errors import DataError
 from mmrl.parse.actions import ScreenAction, parse_action, read_action
-from mmrl.rewards.format import NO_EVIDENCE
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Rollout, Sample
 
 
 def action_kind_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where the step's name is right, else 0."""
@@ -39,8 +34,6 @@ class ActionPlace:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float | None:
         gold = gold_action(sample)

@@ -7,14 +7,11 @@ the tags must be well-formed (`format`) and the answer hold what was asked for a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from mmrl.parse.boxes import is_proper_box, parse_boxes, without_boxes
 from mmrl.parse.objects import parse_things, without_things
 from mmrl.parse.spans import is_proper_span, is_span_text, parse_span
-from mmrl.rewards.format import NO_EVIDENCE
-from mmrl.types import Clock, Rollout, Sample, Verdict
+from mmrl.types import Rollout, Sample, Verdict
 
 _FENCE = re.compile(r"\s*+```(?:json)?+\s(.*)```\s*+", re.DOTALL)
 _REST = re.compile(r"[\[\],\s]*+")
@@ -23,8 +20,6 @@ _REST = re.compile(r"[\[\],\s]*+")
 def box_format_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where the tags are right and the answer is made of proper boxes, bare or in JSON."""
@@ -44,8 +39,6 @@ def box_format_reward(
 def span_format_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where the tags are right and the answer is one span that lasts, and nothing else."""

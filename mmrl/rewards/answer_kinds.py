@@ -8,23 +8,17 @@ one word earns 1 (ROUGE-2 of one word is left out); an unknown kind is a data er
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from mmrl.errors import DataError, nearest
 from mmrl.parse.values import parse_number, same_number
 from mmrl.parse.words import rouge, word_error_rate, words_of
 from mmrl.rewards.choice import choice_reward
-from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.rewards.gold import gold_choice, gold_number
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Rollout, Sample
 
 
 def rounded_number_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where the answer's one number equals the reference at two decimals, else 0."""
@@ -37,8 +31,6 @@ def rounded_number_reward(
 def near_number_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 - min(1, |p - g| / |g|): the relative error; where g is 0 only 0 earns 1."""
@@ -54,8 +46,6 @@ def near_number_reward(
 def transcript_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 - word error rate against the reference text, at least 0."""
@@ -66,8 +56,6 @@ def transcript_reward(
 def rouge_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """Mean F of ROUGE-1, -2 and -L against the reference text."""
@@ -104,8 +92,6 @@ def kind_of(sample: Sample) -> str:
 def answer_kind_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """The reward of the sample's own kind."""

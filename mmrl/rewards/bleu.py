@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
-from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.rewards.gold import gold_texts
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Rollout, Sample
 
 _WORD = re.compile(r"[^\W_]++")
 
@@ -18,8 +15,6 @@ _WORD = re.compile(r"[^\W_]++")
 def bleu_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """The best `bleu1` of the answer over the accepted texts."""

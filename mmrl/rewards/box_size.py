@@ -10,15 +10,13 @@ form divides by what is then negative or near 0 and pays anything (-166 and +83 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mmrl.parse.boxes import Box, CoordSpace, is_proper_box, parse_box
-from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.rewards.gold import gold_box, gold_space
 from mmrl.rewards.spaces import picture_extent, to_gold_space
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Rollout, Sample
 
 
 def edge_nearness(box: Box, gold: Box, width: float, height: float) -> float:
@@ -40,8 +38,6 @@ class BoxSize:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float:
         gold, space = gold_box(sample), gold_space(sample)
@@ -75,8 +71,6 @@ class BoxL1:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float:
         gold, space = gold_box(sample), gold_space(sample)

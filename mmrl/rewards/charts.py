@@ -16,17 +16,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from mmrl.errors import DataError, nearest
 from mmrl.parse.boxed import Strategy, parse_boxed, strategy_of
 from mmrl.parse.code_tables import table_of_completion
 from mmrl.parse.tables import Table, gold_table, number_of_text, within
 from mmrl.parse.values import normal_text, parse_number
-from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.rewards.programs import RunPrograms
 from mmrl.rewards.tables import DataAccuracy
-from mmrl.types import Clock, Group, Rollout, Sample, Verdict
+from mmrl.types import Group, Rollout, Sample, Verdict
 
 WAYS: Mapping[str, Strategy] = {"high": Strategy.CODE, "low": Strategy.DIRECT}
 """Label of a chart and question -> the way that answers it."""
@@ -51,8 +49,6 @@ class ChartAnswer:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float:
         golds = gold_answers(sample)
@@ -79,8 +75,6 @@ class ChartDecision:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float | None:
         way = right_way(sample)
@@ -112,8 +106,6 @@ class ChartData:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float | None:
         reference = self.reference(sample)
@@ -154,8 +146,6 @@ class ChartData:
 def chart_format_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where there is a complete box with something in it, else 0."""

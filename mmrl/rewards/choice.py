@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from mmrl.errors import DataError
 from mmrl.parse.choices import parse_choice, parse_choices
-from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.rewards.gold import gold_choice
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Rollout, Sample
 
 
 def choice_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where the answer names the reference letter and no other, else 0."""
@@ -27,8 +21,6 @@ def choice_reward(
 def choices_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """Share of the right letters that the answer names; 0 where it names a wrong one.
@@ -42,8 +34,6 @@ def choices_reward(
 def choices_exact_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where the answer names all right letters and no other, else 0."""
@@ -54,8 +44,6 @@ def choices_exact_reward(
 def choices_f1_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """F1 of the letters named against the right ones: 2 |P ∩ G| / (|P| + |G|).

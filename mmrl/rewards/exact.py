@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from mmrl.parse.values import normal_text, parse_number, same_number
-from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.rewards.gold import gold_number, gold_texts
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Rollout, Sample
 
 
 def number_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where the answer's one number equals the reference to 1e-6 relative, else 0."""
@@ -27,8 +21,6 @@ def number_reward(
 def text_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where the answer equals an accepted text but for case, spaces and outer punctuation."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from mmrl.types import Clock, Rollout, Sample, Verdict
+from mmrl.types import Rollout, Sample, Verdict
 
 NO_EVIDENCE: Mapping[type, Any] = MappingProxyType({})
 
@@ -14,8 +14,6 @@ NO_EVIDENCE: Mapping[type, Any] = MappingProxyType({})
 def format_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where the parser's verdict on the tags is OK, else 0."""

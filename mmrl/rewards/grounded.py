@@ -8,17 +8,15 @@ boxes for the answer 0 agree only where the reference is 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from mmrl.errors import DataError
 from mmrl.parse.boxes import Box, box_iou, is_proper_box, parse_boxes
 from mmrl.parse.values import parse_number
-from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.rewards.gold import gold_number
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Rollout, Sample
 
 _MOST = 64
 """Boxes of a reasoning that are compared; more agree with no count."""
@@ -29,8 +27,6 @@ SAME = 0.8
 def grounded_format_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float | None:
     """1 where the reasoning holds a proper box and there is an answer, else 0.
@@ -48,8 +44,6 @@ def grounded_format_reward(
 def count_agreement_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where the reasoning holds as many different boxes as the answer's number, else 0."""

@@ -5,9 +5,8 @@ An answer that holds no box or span, or an inverted, flat or infinite one, earns
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mmrl.parse.boxes import (
     Box,
@@ -18,11 +17,10 @@ from mmrl.parse.boxes import (
     parse_boxes,
 )
 from mmrl.parse.spans import parse_span, span_iou
-from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.rewards.gold import gold_box, gold_boxes, gold_space, gold_span
 from mmrl.rewards.matching import matched_mean, pair_scores
 from mmrl.rewards.spaces import to_gold_space
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Rollout, Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +43,6 @@ class BoxIou:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float:
         gold = gold_box(sample)
@@ -75,8 +71,6 @@ class BoxesIou:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float:
         golds = gold_boxes(sample)
@@ -91,8 +85,6 @@ class BoxesIou:
 def span_iou_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """Overlap in time of the answer's last span with the reference span."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from mmrl.rewards.format import NO_EVIDENCE
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Rollout, Sample
 
 
 def soft_overlong(length: int, max_length: int, buffer: int) -> float:
@@ -38,8 +35,6 @@ class Overlong:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float:
         length = sum(len(s.token_ids) for s in rollout.segments if s.sampled)

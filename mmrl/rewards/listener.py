@@ -92,8 +92,6 @@ def is_heard(rollout: Rollout) -> bool:
 def formed_preference_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where a well-formed completion gives the right verdict."""

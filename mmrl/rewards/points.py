@@ -8,16 +8,13 @@ inverted, flat or infinite hits nothing (GUI-G1's code lets it).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mmrl.parse.boxes import Box, CoordSpace
 from mmrl.parse.points import Point, box_centre, in_box, parse_target, point_distance
-from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.rewards.gold import gold_box, gold_point, gold_space, holds_points
 from mmrl.rewards.spaces import picture_extent, to_gold_space
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Rollout, Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +31,6 @@ class Hit:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float:
         gold, point = pointed(rollout, sample, self.answer_space)
@@ -61,8 +56,6 @@ class Near:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float:
         gold, point = pointed(rollout, sample, self.answer_space)

@@ -8,15 +8,11 @@ taken away with `pair_agrees` (the card's "sum-verdict agreement") and `pair_sco
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from mmrl.errors import DataError
 from mmrl.parse.verdicts import PairScores, PairVerdict, parse_pair_scores, parse_verdict
-from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.rewards.registry import REWARDS
 from mmrl.roles import Reward
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Rollout, Sample
 
 _CLOSE = 1e-6
 
@@ -42,8 +38,6 @@ def verdict_of(rollout: Rollout) -> PairVerdict | None:
 def preference_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where the answer is the reference verdict in the form asked for, else 0."""
@@ -54,8 +48,6 @@ def preference_reward(
 def pair_scores_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where the reasoning scores both in dimensions and its totals are the sums of these."""
@@ -73,8 +65,6 @@ def pair_scores_reward(
 def pair_agrees_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where the dimensions, added up, favour the one that the answer calls better; a tie is 0."""

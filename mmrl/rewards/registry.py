@@ -6,28 +6,14 @@ import inspect
 import math
 import numbers
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mmrl.errors import ConfigError, RewardError
 from mmrl.registry import Registry
-from mmrl.roles import Reward, RewardFn
+from mmrl.roles import Reward, takes
 from mmrl.types import Clock, Group, Rollout, Sample
 
-ShortRewardFn = Callable[[Rollout, Sample], float | None]
 F = TypeVar("F", bound=Callable[..., float | None])
-
-
-@dataclass(frozen=True)
-class OfTwo:
-    """A reward function of two arguments in the place of one of four."""
-
-    fn: ShortRewardFn
-
-    def __call__(
-        self, rollout: Rollout, sample: Sample, evidence: Mapping[type, Any], clock: Clock, /
-    ) -> float | None:
-        return self.fn(rollout, sample)
 
 
 @runtime_checkable
@@ -86,18 +72,12 @@ def register_reward(
     return decorate
 
 
-def as_reward_fn(name: str, fn: Callable[..., float | None]) -> RewardFn:
-    """`fn` as a function of four arguments; one that takes neither two nor four is refused."""
-    try:
-        signature = inspect.signature(fn)
-    except ValueError:  # a builtin without a signature
+def as_reward_fn(name: str, fn: Callable[..., float | None]) -> Callable[..., float | None]:
+    """`fn` itself; one that takes neither two nor four arguments is refused."""
+    if takes(fn, 4) or takes(fn, 2):
         return fn
-    if _takes(signature, 4):
-        return fn
-    if _takes(signature, 2):
-        return OfTwo(fn)
     raise ConfigError(
-        f'reward "{name}": {getattr(fn, "__qualname__", fn)}{signature} should take '
+        f'reward "{name}": {getattr(fn, "__qualname__", fn)}{inspect.signature(fn)} should take '
         "(rollout, sample) or (rollout, sample, evidence, clock)"
     )
 
@@ -130,19 +110,10 @@ def call_reward(
     clock: Clock,
 ) -> float | None:
     """The checked value of a reward, run in place."""
-    return check_value(reward, sample, reward.fn(rollout, sample, evidence, clock))
-
-
-def _takes(signature: inspect.Signature, num: int) -> bool:
-    try:
-        signature.bind(*range(num))
-    except TypeError:
-        return False
-    return True
+    return check_value(reward, sample, reward(rollout, sample, evidence, clock))
 
 
 def _where(fn: Any) -> object:
-    fn = fn.fn if isinstance(fn, OfTwo) else fn
     name = getattr(fn, "__qualname__", None)
     if name is None or "<lambda>" in name or "<locals>" in name:
         return id(fn)

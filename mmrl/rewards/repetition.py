@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mmrl.parse.boxes import parse_boxes
-from mmrl.rewards.format import NO_EVIDENCE
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Rollout, Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +25,6 @@ class Fresh:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float:
         return different_share(rollout.text, self.words)

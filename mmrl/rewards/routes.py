@@ -26,8 +26,7 @@ from mmrl.parse.choices import parse_choice
 from mmrl.parse.lines import Line, Lines, Via, find_line, read_lines, stop_key
 from mmrl.parse.routes import Leg, Route, parse_route
 from mmrl.parse.values import normal_text, parse_number
-from mmrl.rewards.format import NO_EVIDENCE
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Rollout, Sample
 
 MOST_POINTS = 10.0
 """Cap of the published detail points (RewardMap, algorithm 1)."""
@@ -63,8 +62,6 @@ class Ride:
 def map_right_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float:
     """1 where the answer is right, else 0; a route is right if it can be ridden from end to end."""
@@ -85,8 +82,6 @@ def map_right_reward(
 def route_detail_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float | None:
     """Detail points of a route as a share of those of the reference; None for other questions."""
@@ -102,8 +97,6 @@ def route_detail_reward(
 def route_via_reward(
     rollout: Rollout,
     sample: Sample,
-    evidence: Mapping[type, Any] = NO_EVIDENCE,
-    clock: Clock | None = None,
     /,
 ) -> float | None:
     """How right the stops passed are, mean over the legs; None where they were not asked for.

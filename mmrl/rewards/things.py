@@ -10,9 +10,8 @@ nothing to find, and then the answer "none" (or `[]`) earns the maximum.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -23,11 +22,10 @@ from mmrl.parse.objects import Thing, parse_things, read_thing
 from mmrl.parse.points import Point, in_box
 from mmrl.parse.values import normal_text
 from mmrl.rewards.box_size import edge_distance
-from mmrl.rewards.format import NO_EVIDENCE
 from mmrl.rewards.gold import gold_space
 from mmrl.rewards.matching import best_pairs, matched_mean, pair_scores
 from mmrl.rewards.spaces import picture_extent, to_gold_space
-from mmrl.types import Clock, Rollout, Sample
+from mmrl.types import Rollout, Sample
 
 NOTHING = frozenset({"none", "[]", "no objects"})
 _MOST = 2000
@@ -51,8 +49,6 @@ class Things:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float:
         extent = picture_extent(rollout, sample)
@@ -84,8 +80,6 @@ class Detection:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float:
         def overlap(thing: Thing, gold: Thing) -> float:
@@ -109,8 +103,6 @@ class Confidence:
         self,
         rollout: Rollout,
         sample: Sample,
-        evidence: Mapping[type, Any] = NO_EVIDENCE,
-        clock: Clock | None = None,
         /,
     ) -> float:
         golds, things, said_nothing = _read(rollout, sample, self.answer_space)

@@ -30,7 +30,7 @@ from mmrl.errors import RewardError
 from mmrl.rewards.functions import FunctionRef, Ref, address
 from mmrl.rewards.outcome import Outcome, judge
 from mmrl.rewards.worker_main import WORKER_MARK, allow_read_only_mappings
-from mmrl.roles import Reward, RewardFn
+from mmrl.roles import Reward, RewardFn, ShortRewardFn
 from mmrl.types import Clock, Group, Prompt, Rollout, Sample
 
 NO_CLOCK = Clock(step=0, stage="", stage_step=0, stage_steps=1)
@@ -87,7 +87,7 @@ class RewardPool:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._workers = [_Worker(self._jobs) for _ in range(workers)]
         self._started = False
-        self._addresses: dict[int, tuple[RewardFn, Ref]] = {}
+        self._addresses: dict[int, tuple[RewardFn | ShortRewardFn, Ref]] = {}
         self._figures: dict[str, list[float]] = {}
         self._close = weakref.finalize(self, _stop, self._jobs, self._workers)
 
@@ -147,9 +147,9 @@ class RewardPool:
         evidence = {kind: evidence[kind] for kind in reward.needs if kind in evidence}
         if not reward.isolated:
             done: Future[Outcome] = Future()
-            done.set_result(judge(reward.fn, (rollout, sample, evidence, clock), reward.bounds))
+            done.set_result(judge(reward, (rollout, sample, evidence, clock), reward.bounds))
             return done
-        return self._enqueue(reward, (lighten(rollout), sample, evidence, clock))
+        return self._enqueue(reward, reward.arguments(lighten(rollout), sample, evidence, clock))
 
     def close(self) -> None:
         """Ends the workers; judgements under way are lost."""

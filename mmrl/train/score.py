@@ -120,7 +120,7 @@ class Scorer:
 
 def _apply(reward: Reward, group: Group, clock: Clock) -> list[float | None]:
     return [
-        reward.fn(
+        reward(
             rollout,
             group.sample,
             {kind: values[g] for kind, values in group.evidence.items()},

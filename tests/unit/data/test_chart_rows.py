@@ -61,7 +61,7 @@ def checked(tmp_path: Path, name: str, splits: dict[str, str]) -> list[Sample]:
 
 
 def values(sample: Sample, text: str) -> dict[str, float | None]:
-    return {r.name: r.fn(a_rollout(text), sample, {}, CLOCK) for r in TASKS.get("chart").rewards}
+    return {r.name: r(a_rollout(text), sample, {}, CLOCK) for r in TASKS.get("chart").rewards}
 
 
 def plot(index: int, kind: str, models: list[dict[str, Any]]) -> dict[str, Any]:

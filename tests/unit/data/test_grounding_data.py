@@ -100,8 +100,8 @@ def test_super_clevr(script: ModuleType, tmp_path: Path) -> None:
         id="x", task="pointing", question="?", target=[360, 129],
         meta={"coord_space": "abs_original", "width": 640, "height": 480},
     )  # fmt: skip
-    assert HIT.fn(near, told, {}, CLOCK) == 1.0
-    assert HIT.fn(answered("[400, 129]"), told, {}, CLOCK) == 0.0  # 40 / 640
+    assert HIT(near, told, {}, CLOCK) == 1.0
+    assert HIT(answered("[400, 129]"), told, {}, CLOCK) == 0.0  # 40 / 640
 
 
 def test_coco(script: ModuleType, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_screenspot_pro_and_the_verdicts_of_a_real_log(script: ModuleType, tmp_p
     _gold_is_right(samples)
     logged = [json.loads(line) for line in (ROWS / "screenspot_pro.jsonl").read_text().splitlines()]
     for sample, row in zip(samples, logged, strict=True):
-        got = HIT.fn(answered(str(row["pred"])), sample, {}, CLOCK)
+        got = HIT(answered(str(row["pred"])), sample, {}, CLOCK)
         assert got == float(row["correctness"] == "correct"), row
 
 

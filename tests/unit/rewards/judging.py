@@ -247,7 +247,7 @@ class Case(NamedTuple):
 
     def value(self, text: str, evidence: Mapping[type, Any] | None = None) -> float | None:
         rollout = said(text, self.task, self.sample)
-        got = self.reward.fn(rollout, self.sample, evidence or {}, CLOCK)
+        got = self.reward(rollout, self.sample, evidence or {}, CLOCK)
         return check_value(self.reward, self.sample, got)
 
 

@@ -36,7 +36,7 @@ def screen(case: dict[str, str]) -> tuple[float, float, float]:
     """Kind, place (their value) and format; a place that does not apply counts as 0 here."""
     rollout = step(case["completion"])
     gold = parse_action_completion(f"<think>x</think>{case['solution']}").answer
-    values = [r.fn(rollout, a_sample(gold), {}, CLOCK) for r in (ACTION_KIND, ACTION_PLACE, FORMAT)]
+    values = [r(rollout, a_sample(gold), {}, CLOCK) for r in (ACTION_KIND, ACTION_PLACE, FORMAT)]
     kind, place, form = (0.0 if value is None else value for value in values)
     return kind, place, form
 
@@ -52,10 +52,10 @@ def counted(case: dict[str, str]) -> tuple[float, float]:
     values = []
     for reward in (NUMBER, TEXT):
         try:
-            values.append(reward.fn(rollout, a_sample(gold), {}, CLOCK) or 0.0)
+            values.append(reward(rollout, a_sample(gold), {}, CLOCK) or 0.0)
         except DataError:
             values.append(0.0)
-    return max(values), FORMAT.fn(rollout, a_sample(), {}, CLOCK) or 0.0
+    return max(values), FORMAT(rollout, a_sample(), {}, CLOCK) or 0.0
 
 
 NOTHING = "an empty block is no reasoning and no answer"
@@ -101,13 +101,13 @@ def test_steps_are_read_and_never_run() -> None:
 @pytest.mark.parametrize("target", [None, "CLICK", {"action": "CLICK"}, {"action": ""}, [1, 2]])
 def test_a_reference_that_is_no_step_is_an_error(target: object) -> None:
     with pytest.raises(DataError, match='"s1" should be'):
-        ACTION_PLACE.fn(step("x"), a_sample(target), {}, CLOCK)
+        ACTION_PLACE(step("x"), a_sample(target), {}, CLOCK)
 
 
 def easy(case: dict[str, str]) -> tuple[float, float]:
     rollout = a_rollout(case["response"])
     sample = a_sample(case["ground_truth"])
-    values = [reward.fn(rollout, sample, {}, CLOCK) for reward in (FORMAT, NUMBER)]
+    values = [reward(rollout, sample, {}, CLOCK) for reward in (FORMAT, NUMBER)]
     return values[0] or 0.0, values[1] or 0.0
 
 
@@ -122,7 +122,7 @@ def test_easyr1_counting() -> None:
 
 def boxed(case: dict[str, str]) -> float:
     rollout = replace(a_rollout(case["response"]), parsed=parse_boxed(case["response"]))
-    return NUMBER.fn(rollout, a_sample(case["ground_truth"]), {}, CLOCK) or 0.0
+    return NUMBER(rollout, a_sample(case["ground_truth"]), {}, CLOCK) or 0.0
 
 
 def test_easyr1_mathematics() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ def parts_of(case: dict[str, Any], data: ChartData | None = None) -> list[float]
     rollout = a_rollout(given["completion"])
     values = []
     for reward in PARTS:
-        fn = data if data is not None and reward is CHART_DATA else reward.fn
-        value = fn(rollout, sample, {}, CLOCK)
+        asked = replace(reward, fn=data) if data is not None and reward is CHART_DATA else reward
+        value = asked(rollout, sample, {}, CLOCK)
         values.append(0.0 if value is None else value)
     return values
 

@@ -36,7 +36,7 @@ FLAT = "a flat or inverted box overlaps with nothing"
 
 
 def value(reward: Reward, rollout: Rollout, sample: Sample) -> float:
-    got = reward.fn(rollout, sample, {}, CLOCK)
+    got = reward(rollout, sample, {}, CLOCK)
     assert got is not None and reward.bounds[0] <= got <= reward.bounds[1]
     return got
 
@@ -270,7 +270,7 @@ def seg_zero(case: dict[str, str]) -> tuple[float, float, float, float]:
     one = a_sample(box, coord_space="abs_original")
     thing = {"bbox": box, "points_1": both[:2], "points_2": both[2:]}
     many = a_sample([thing], coord_space="abs_original")
-    together = Things(point_below=100 / 840)(rollout, many, {}, CLOCK)
+    together = Things(point_below=100 / 840)(rollout, many)
     parts = (value(r, rollout, one) for r in (FORMAT, BOX_IOU_50, BOX_L1))
     return (*parts, together)  # type: ignore[return-value]
 

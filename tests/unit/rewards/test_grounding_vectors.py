@@ -28,7 +28,7 @@ from mmrl.types import Rollout, Sample
 
 
 def value(reward: Reward, rollout: Rollout, sample: Sample) -> float:
-    got = reward.fn(rollout, sample, {}, CLOCK)
+    got = reward(rollout, sample, {}, CLOCK)
     assert got is not None and reward.bounds[0] <= got <= reward.bounds[1]
     return got
 
@@ -106,7 +106,7 @@ def grit(case: dict[str, Any]) -> tuple[float, float, float]:
         text += "</answer>"
     rollout, gold = a_rollout(text), case["gt_answer"]
     bleu = 0.1 * bleu1(rollout.parsed.answer or "", gold)
-    boxes = 0.5 * (GROUNDED_FORMAT.fn(rollout, a_sample(gold), {}, CLOCK) or 0.0)
+    boxes = 0.5 * (GROUNDED_FORMAT(rollout, a_sample(gold), {}, CLOCK) or 0.0)
     if case["dataset"] == "tallyqa":
         boxes += value(COUNT_AGREEMENT, rollout, a_sample(gold))
     return bleu, boxes, value(FORMAT, rollout, a_sample(gold))

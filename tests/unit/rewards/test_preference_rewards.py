@@ -139,7 +139,7 @@ def test_the_reward_is_format_and_half_of_right_and_half_of_the_listener():
     sample = a_sample("A")
 
     def total(rollout, p):
-        return sum(r.weight * r.fn(rollout, sample, heard(p), CLOCK) for r in parts)
+        return sum(r.weight * r(rollout, sample, heard(p), CLOCK) for r in parts)
 
     assert total(RIGHT, 0.8) == pytest.approx(1 + 0.5 + 0.4)
     assert total(WRONG, 0.8) == pytest.approx(1 + 0 + 0.4)  # persuasive for the label all the same

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from mmrl.errors import DataError
-from mmrl.rewards.registry import OfTwo
 from mmrl.rewards.score_file import mean_interval, score_file
 from mmrl.roles import Reward
 
@@ -51,7 +50,7 @@ def test_none_and_failures_are_counted_apart_and_order_is_kept(tmp_path):
     texts = ["x", "none", "raise a", "nan", "die", "sleep 0"] + ["x"] * 100
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join(json.dumps({"response": t}) for t in texts) + "\n\n")
-    reward = Reward(name="u", fn=OfTwo(user_rewards.by_text), isolated=True)
+    reward = Reward(name="u", fn=user_rewards.by_text, isolated=True)
     out = tmp_path / "out.jsonl"
     seen = []
     summary = score_file(reward, path, out, progress=seen.append)

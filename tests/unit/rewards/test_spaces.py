@@ -80,10 +80,10 @@ def test_who_says_the_space() -> None:
 def test_distances_want_the_size_of_a_picture() -> None:
     sample = a_sample([64, 48, 320, 240], coord_space="abs_original")
     with pytest.raises(DataError, match="needs the size of a picture"):
-        BOX_SIZE.fn(answered("[1,2,3,4]"), sample, {}, CLOCK)
+        BOX_SIZE(answered("[1,2,3,4]"), sample, {}, CLOCK)
     told = a_sample([64, 48, 320, 240], coord_space="abs_original", width=640, height=480)
     assert picture_extent(answered(""), told) == (640.0, 480.0)
-    assert BOX_SIZE.fn(answered("[64,48,320,240]"), told, {}, CLOCK) == 1.0
+    assert BOX_SIZE(answered("[64,48,320,240]"), told, {}, CLOCK) == 1.0
     resized = a_sample([64, 48, 320, 240], coord_space="abs_resized")
     assert picture_extent(a_rollout(sizes=SIZES), resized) == (644.0, 476.0)
 
@@ -93,14 +93,14 @@ def test_hit_and_near_by_hand() -> None:
     hit = {"[10,20]": 1.0, "[30,40]": 1.0, "[31,40]": 0.0, "[10,20,30,40]": 1.0, "(20, 30)": 1.0}
     hit |= {"[30,40,10,20]": 0.0, "[20,30,20,30]": 0.0, "[20]": 0.0, "[1e999,30]": 0.0}
     for text, wanted in hit.items():
-        assert HIT.fn(answered(text), sample, {}, CLOCK) == wanted, text
+        assert HIT(answered(text), sample, {}, CLOCK) == wanted, text
     # 5 beside the box of a picture 100 wide: 1 - 0.05 / 0.25
-    assert NEAR.fn(answered("[35,30]"), sample, {}, CLOCK) == pytest.approx(0.8)
-    assert NEAR.fn(answered("[56,30]"), sample, {}, CLOCK) == 0.0
+    assert NEAR(answered("[35,30]"), sample, {}, CLOCK) == pytest.approx(0.8)
+    assert NEAR(answered("[56,30]"), sample, {}, CLOCK) == 0.0
     point = a_sample([50, 50], coord_space="norm_100")
-    assert HIT.fn(answered("[53,54]"), point, {}, CLOCK) == 1.0  # 5 away of 100: 0.05
-    assert HIT.fn(answered("[54,54]"), point, {}, CLOCK) == 0.0
-    assert NEAR.fn(answered("[53,54]"), point, {}, CLOCK) == pytest.approx(0.8)
+    assert HIT(answered("[53,54]"), point, {}, CLOCK) == 1.0  # 5 away of 100: 0.05
+    assert HIT(answered("[54,54]"), point, {}, CLOCK) == 0.0
+    assert NEAR(answered("[53,54]"), point, {}, CLOCK) == pytest.approx(0.8)
 
 
 def test_many_answers_for_one_thing_cost() -> None:
@@ -109,15 +109,13 @@ def test_many_answers_for_one_thing_cost() -> None:
     one, two = '{"bbox_2d": [0,0,10,10]}', '{"bbox_2d": [50,50,60,60]}'
     for reward in (THINGS, DETECTION):
         got = [
-            reward.fn(answered(f"[{', '.join(said)}]"), sample, {}, CLOCK)
+            reward(answered(f"[{', '.join(said)}]"), sample, {}, CLOCK)
             for said in ([one], [one, one], [one, two], [two, one, one, one])
         ]
         assert got == [0.5, 0.5, 1.0, 0.5]
     boxes = a_sample([[0, 0, 10, 10], [50, 50, 60, 60]], coord_space="norm_100")
-    assert BOXES_IOU.fn(answered("[[0,0,10,10]]" * 3), boxes, {}, CLOCK) == pytest.approx(1 / 3)
+    assert BOXES_IOU(answered("[[0,0,10,10]]" * 3), boxes, {}, CLOCK) == pytest.approx(1 / 3)
     assert (
-        BOX_IOU.fn(
-            answered("[0,0,10,10]"), a_sample([0, 0, 10, 20], coord_space="norm_1"), {}, CLOCK
-        )
+        BOX_IOU(answered("[0,0,10,10]"), a_sample([0, 0, 10, 20], coord_space="norm_1"), {}, CLOCK)
         == 0.5
     )

@@ -26,8 +26,8 @@ def test_iou_of_spans() -> None:
 def tvg(case: dict[str, Any]) -> tuple[float, float]:
     sample = a_sample(case["gt"], span_unit="share", video_length=case["video_length"])
     rollout = a_rollout(case["predict"])
-    accuracy = SPAN_IOU.fn(rollout, sample, {}, CLOCK)
-    form = SPAN_FORMAT.fn(rollout, sample, {}, CLOCK)
+    accuracy = SPAN_IOU(rollout, sample, {}, CLOCK)
+    form = SPAN_FORMAT(rollout, sample, {}, CLOCK)
     assert accuracy is not None and form is not None
     return form, accuracy
 
@@ -90,7 +90,7 @@ def test_a_span_and_nothing_else(text: str, whole: bool) -> None:
 def test_shares_become_seconds() -> None:
     sample = a_sample([0.25, 0.5], span_unit="share", video_length=40.0)
     assert gold_span(sample) == (10.0, 20.0)
-    assert SPAN_IOU.fn(answered("[10, 20]"), sample, {}, CLOCK) == 1.0
+    assert SPAN_IOU(answered("[10, 20]"), sample, {}, CLOCK) == 1.0
     with pytest.raises(DataError, match=r'"seconds" or "share", not in \'frames\''):
         gold_span(a_sample([1, 2], span_unit="frames"))
     with pytest.raises(DataError, match=r"0 <= start < end <= 1"):

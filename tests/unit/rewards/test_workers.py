@@ -256,11 +256,10 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
             import user_rewards
             from rollouts import rollout_of, sample_of
             from mmrl.rewards.workers import RewardPool
-            from mmrl.rewards.registry import OfTwo
             from mmrl.roles import Reward
 
             pool = RewardPool(workers=1)
-            fn = OfTwo(user_rewards.process_id)
+            fn = user_rewards.process_id
             reward = Reward(name="pid", fn=fn, bounds=(0, 1e9), isolated=True)
             print(int(pool.submit_one(reward, rollout_of("x"), sample_of()).result(60).value))
             sys.stdout.flush()

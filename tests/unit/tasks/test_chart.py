@@ -78,15 +78,15 @@ def test_gold_earns_each_maximum_and_empty_each_minimum(level: str, kind: str) -
             gold, empty = a_rollout(spec.gold(sample)), a_rollout("")
             assert spec.score(gold, sample) == 1.0 and spec.score(empty, sample) == 0.0
             for reward in spec.rewards:
-                got = reward.fn(gold, sample, {}, CLOCK)
+                got = reward(gold, sample, {}, CLOCK)
                 assert got is None or got == pytest.approx(reward.bounds[1]), (reward.name, gold)
-                assert reward.fn(empty, sample, {}, CLOCK) in (None, reward.bounds[0])
+                assert reward(empty, sample, {}, CLOCK) in (None, reward.bounds[0])
             high = sample.meta["programmable"] == "high"
             assert strategy_of(gold.text) is (Strategy.CODE if high else Strategy.DIRECT)
             if high:
                 table = table_of_csv(sample.meta["csv_gt"])
                 assert table_of_completion(gold.text) == table
-                assert all(r.fn(gold, sample, {}, CLOCK) is not None for r in spec.rewards)
+                assert all(r(gold, sample, {}, CLOCK) is not None for r in spec.rewards)
 
 
 @pytest.mark.parametrize(("level", "kind"), LEVELS_AND_KINDS)

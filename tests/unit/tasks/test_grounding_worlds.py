@@ -187,4 +187,4 @@ def test_measures_of_grounded_counts() -> None:
     overlap = measured(f"<think>{one}</think><answer>1</answer>")
     assert overlap == (0.0, 1.0, pytest.approx(areas[0] / sum(areas)))
     for reward in task.rewards:
-        assert reward.fn(a_rollout(task.gold(sample)), sample, {}, CLOCK) == 1.0
+        assert reward(a_rollout(task.gold(sample)), sample, {}, CLOCK) == 1.0

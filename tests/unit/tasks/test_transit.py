@@ -116,8 +116,8 @@ def test_gold_earns_each_maximum_and_empty_each_minimum(template, level):
         gold, empty = a_rollout(task.gold(sample)), a_rollout("")
         assert (task.score(gold, sample), task.score(empty, sample)) == (1.0, 0.0)
         for reward in task.rewards:
-            assert reward.fn(gold, sample, {}, CLOCK) in (reward.bounds[1], None), reward.name
-            assert reward.fn(empty, sample, {}, CLOCK) in (reward.bounds[0], None), reward.name
+            assert reward(gold, sample, {}, CLOCK) in (reward.bounds[1], None), reward.name
+            assert reward(empty, sample, {}, CLOCK) in (reward.bounds[0], None), reward.name
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])

@@ -68,7 +68,7 @@ def test_windows_are_parts_of_their_network_and_gold_earns_all(split, name):
         gold = a_rollout(task.gold(sample))
         assert task.score(gold, sample) == 1.0
         for reward in task.rewards:
-            assert reward.fn(gold, sample, {}, CLOCK) in (reward.bounds[1], None), reward.name
+            assert reward(gold, sample, {}, CLOCK) in (reward.bounds[1], None), reward.name
 
 
 def test_a_seed_gives_the_same_bytes():

@@ -86,8 +86,8 @@ def test_gold_earns_each_maximum_and_empty_each_minimum(task: str) -> None:
         assert spec.score(gold, sample) == 1.0
         assert spec.score(empty, sample) == 0.0
         for reward in spec.rewards:
-            assert reward.fn(gold, sample, {}, CLOCK) == reward.bounds[1], reward.name
-            assert reward.fn(empty, sample, {}, CLOCK) == reward.bounds[0], reward.name
+            assert reward(gold, sample, {}, CLOCK) == reward.bounds[1], reward.name
+            assert reward(empty, sample, {}, CLOCK) == reward.bounds[0], reward.name
 
 
 @pytest.mark.parametrize(
