@@ -236,6 +236,8 @@ class ScoredGroup:
         default_factory=lambda: MappingProxyType({})
     )
     """Why a part could not score: reward name -> one reason (or None) a rollout."""
+    weights: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Weight of each part in the reward, as the method's `Combine` gets it multiplied in."""
 
     @property
     def scorable(self) -> tuple[bool, ...]:

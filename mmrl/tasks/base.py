@@ -11,6 +11,7 @@ from mmrl.parse.completion import parse_completion
 from mmrl.registry import Registry
 from mmrl.rewards.builtin import FORMAT
 from mmrl.roles import Reward
+from mmrl.tasks.overlay import Draws
 from mmrl.types import Parsed, Rollout, Sample
 
 Measure = Callable[[Rollout, Sample], float | None]
@@ -56,6 +57,9 @@ class Task:
     )
     """Named settings of the world, easy first: the options of each. Tests, `mmrl show TASK --to`
     and `mmrl bench worlds` go through all of them."""
+    overlay: Draws | None = None
+    """What answers and references draw on the media (boxes, points, spans, routes), for whoever
+    looks at rollouts; None draws nothing."""
 
     def messages(self, sample: Sample) -> tuple[Mapping[str, Any], ...]:
         """The chat messages of a sample: its media in order, then the filled template."""

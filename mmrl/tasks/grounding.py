@@ -29,6 +29,7 @@ from mmrl.tasks.drawing import (
     number_text,
     png_bytes,
 )
+from mmrl.tasks.overlay_kinds import BOX_MARKS
 from mmrl.types import MediaRef, Sample
 
 IntBox = tuple[int, int, int, int]
@@ -168,6 +169,7 @@ def _box_task(name: str, template: str, world: Any = None) -> Task:
         threshold=0.5,
         measures=MappingProxyType({"hit": hit_reward, "iou_50": box_iou_50_reward}),
         world=world,
+        overlay=BOX_MARKS,
     )
 
 

@@ -43,6 +43,7 @@ from mmrl.tasks.drawing import (
 )
 from mmrl.tasks.grounding import cell_of, point_answer, thing_marks, to_norm_100
 from mmrl.tasks.grounding_rows import right_number
+from mmrl.tasks.overlay_kinds import BOXES_MARKS, PLACE_MARKS, REASONED_MARKS
 from mmrl.types import MediaRef, Sample
 
 Ask = Literal["many_box", "shape_point", "grounded_count"]
@@ -189,6 +190,7 @@ MANY_BOX = register_task(
         gold=gold_many,
         measures=MappingProxyType({"count": right_number}),
         world=ShapesWorld(ask="many_box"),
+        overlay=BOXES_MARKS,
     )
 )
 SHAPE_POINT = register_task(
@@ -200,6 +202,7 @@ SHAPE_POINT = register_task(
         score_name="hit",
         gold=lambda sample: point_answer(box_centre(gold_box(sample))),
         world=ShapesWorld(ask="shape_point"),
+        overlay=PLACE_MARKS,
     )
 )
 GROUNDED_COUNT = register_task(
@@ -219,5 +222,6 @@ GROUNDED_COUNT = register_task(
             {"agreement": count_agreement_reward, "union_iou": union_overlap}
         ),
         world=ShapesWorld(ask="grounded_count"),
+        overlay=REASONED_MARKS,
     )
 )

@@ -32,6 +32,7 @@ from mmrl.rewards.points import hit_reward
 from mmrl.rewards.things import detection_reward, gold_things
 from mmrl.tasks.base import SMALL_FORMAT, Task, register_task
 from mmrl.tasks.drawing import number_text
+from mmrl.tasks.overlay_kinds import BOXES_MARKS, PLACE_MARKS, REASONED_MARKS, THING_MARKS
 from mmrl.types import Rollout, Sample
 
 THINK = "{question}\nThink first inside <think> </think>, then give "
@@ -95,6 +96,7 @@ BOXES = register_task(
         score=boxes_iou_reward,
         score_name="iou",
         gold=gold_all_boxes,
+        overlay=BOXES_MARKS,
         measures=MappingProxyType({"count": right_number}),
     )
 )
@@ -106,6 +108,7 @@ POINTING = register_task(
         score=hit_reward,
         score_name="hit",
         gold=gold_place,
+        overlay=PLACE_MARKS,
     )
 )
 DETECTION_TASK = register_task(
@@ -117,6 +120,7 @@ DETECTION_TASK = register_task(
         score=detection_reward,
         score_name="iou",
         gold=gold_detection,
+        overlay=THING_MARKS,
     )
 )
 BOXED_COUNT = register_task(
@@ -135,6 +139,7 @@ BOXED_COUNT = register_task(
         score=number_reward,
         score_name="right",
         gold=gold_boxed_count,
+        overlay=REASONED_MARKS,
         measures=MappingProxyType(
             {"agreement": count_agreement_reward, "union_iou": union_overlap}
         ),

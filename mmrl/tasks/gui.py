@@ -21,6 +21,7 @@ from mmrl.tasks.base import SMALL_FORMAT, Task, register_task
 from mmrl.tasks.drawing import png_bytes
 from mmrl.tasks.grounding import box_answer, box_question, cell_of, point_answer, to_norm_100
 from mmrl.tasks.gui_tiny import CELLS, SIDE, draw_screen, screen_marks
+from mmrl.tasks.overlay_kinds import BOX_MARKS, PLACE_MARKS
 from mmrl.types import MediaRef, Sample
 
 
@@ -94,6 +95,7 @@ GUI_POINT = register_task(
         score_name="hit",
         gold=gold_click,
         world=TinyScreenWorld(ask="point"),
+        overlay=PLACE_MARKS,
     )
 )
 GUI_BOX = register_task(
@@ -106,5 +108,6 @@ GUI_BOX = register_task(
         gold=lambda sample: box_answer(gold_box(sample), CELLS),
         measures=MappingProxyType({"hit": hit_reward, "iou_50": box_iou_50_reward}),
         world=TinyScreenWorld(ask="box"),
+        overlay=BOX_MARKS,
     )
 )

@@ -20,6 +20,7 @@ from mmrl.rewards.iou import box_iou_50_reward, box_iou_reward
 from mmrl.rewards.points import hit_reward
 from mmrl.tasks.base import SMALL_FORMAT, Task, register_task
 from mmrl.tasks.grounding_rows import THINK, gold_place
+from mmrl.tasks.overlay_kinds import PLACE_MARKS, STEP_MARKS
 from mmrl.types import Sample
 
 
@@ -48,6 +49,7 @@ GUI = register_task(
         score=hit_reward,
         score_name="hit",
         gold=gold_place,
+        overlay=PLACE_MARKS,
     )
 )
 GUI_FAST = register_task(
@@ -60,6 +62,7 @@ GUI_FAST = register_task(
         score=hit_reward,
         score_name="hit",
         gold=gold_block,
+        overlay=PLACE_MARKS,
         measures=MappingProxyType({"iou": box_iou_reward, "iou_50": box_iou_50_reward}),
     )
 )
@@ -74,6 +77,7 @@ GUI_ACTION = register_task(
         score=action_kind_reward,
         score_name="kind",
         gold=gold_step,
+        overlay=STEP_MARKS,
         measures=MappingProxyType({"place": action_place_reward}),
     )
 )

@@ -20,6 +20,7 @@ from mmrl.tasks.grounding_rows import gold_place
 from mmrl.tasks.gui_draw import askable, draw_layout, pixels
 from mmrl.tasks.gui_layout import drawn_layout, real_layouts
 from mmrl.tasks.gui_rows import GUI
+from mmrl.tasks.overlay_kinds import PLACE_MARKS
 from mmrl.types import MediaRef, Sample
 
 LAYOUTS = ("drawn", "real")
@@ -90,6 +91,7 @@ GUI_SCREEN = register_task(
         score=hit_reward,
         score_name="hit",
         gold=gold_place,
+        overlay=PLACE_MARKS,
         world=gui_screen_world,
         measures=MappingProxyType({"near": near_reward}),
         levels=MappingProxyType({name: MappingProxyType({"layouts": (name,)}) for name in LAYOUTS}),

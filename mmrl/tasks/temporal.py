@@ -21,6 +21,7 @@ from mmrl.rewards.iou import span_iou_reward
 from mmrl.tasks.base import SMALL_FORMAT, Task, register_task
 from mmrl.tasks.clips import FPS, SIDE, Pace, draw_clip, draw_shape_clip
 from mmrl.tasks.drawing import COLOURS, SHAPES, generator, number_text
+from mmrl.tasks.overlay_kinds import SPAN_MARKS
 from mmrl.types import MediaRef, Rollout, Sample
 
 Span = tuple[float, float]
@@ -132,6 +133,7 @@ def _span_task(name: str, template: str, world: Any = None) -> Task:
         threshold=0.5,
         measures=MappingProxyType({"r1_50": overlap_of_half, "r1_70": overlap_of_most}),
         world=world,
+        overlay=SPAN_MARKS,
     )
 
 

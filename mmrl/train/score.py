@@ -101,7 +101,8 @@ class Scorer:
         for bonus in self.bonuses:
             parts[bonus.name] = tuple(bonus(scored, clock))
             weights[bonus.name] = getattr(bonus, "weight", 1.0)
-        return replace(scored, rewards=self._combine(scored, weights, clock))
+        rewards = self._combine(scored, weights, clock)
+        return replace(scored, rewards=rewards, weights=weights)
 
     def _combine(
         self, scored: ScoredGroup, weights: Mapping[str, float], clock: Clock

@@ -1,7 +1,8 @@
 """The map tasks: the world `transit` of drawn and real networks, and `reasonmap` for data set rows.
 
 A sample's `meta` has ReasonMap's own columns (`type`, `station_1`, `station_2`, `difficulty_city`,
-`question_transfer_count`, …), `lines` (the map as a graph) and `template`.
+`question_transfer_count`, …), `lines` (the map as a graph) and `template`; the world adds `places`,
+the stops on its picture in shares of the sides.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from mmrl.rewards.routes import gold_plan, map_right_reward, route_detail_reward
 from mmrl.roles import Reward
 from mmrl.tasks.base import SMALL_FORMAT, Measure, Task, levels_of, register_task
 from mmrl.tasks.drawing import generator, png_bytes
-from mmrl.tasks.transit.layout import Style, lay_out
+from mmrl.tasks.transit.layout import Layout, Style, lay_out
 from mmrl.tasks.transit.marks import map_marks
 from mmrl.tasks.transit.octilinear import LEVELS, Level, draw_map
+from mmrl.tasks.transit.overlay import ROUTE_MARKS
 from mmrl.tasks.transit.questions import KINDS, Ask
 from mmrl.tasks.transit.real import DRAWN, networks_of, real_network
 from mmrl.tasks.transit.render import paint
+from mmrl.tasks.transit.scene import TransitMap
 from mmrl.types import MediaRef, Sample
 
 MAP_REWARDS: tuple[Reward, ...] = (MAP_RIGHT, ROUTE_DETAIL, ROUTE_VIA)
@@ -110,6 +113,7 @@ def transit_world(
                     "city_transfer_count": len(shown.network.interchanges),
                     "question_transfer_count": asked.transfers,
                     "lines": shown.network.raw,
+                    "places": _places(shown, layout, style.side),
                     "template": template,
                     "reason": asked.reason,
                     "split": split,
@@ -121,6 +125,15 @@ def transit_world(
         f"{list(transfers)} transfers on {style.side} pixels; allow fewer transfers, a larger side "
         "or other networks"
     )
+
+
+def _places(shown: TransitMap, layout: Layout, side: int) -> dict[str, tuple[float, float]]:
+    """Where the middles of the stops are, in shares of the picture's sides."""
+    spots = {name: layout.where(at) for name, at in shown.places.items()}  # pixels, by their middle
+    return {
+        name: (round((x + 0.5) / side, 4), round((y + 0.5) / side, 4))
+        for name, (x, y) in spots.items()
+    }
 
 
 def _style(level: Level, name: str, network: str, side: int | None) -> Style:
@@ -177,6 +190,7 @@ TRANSIT = register_task(
         weight=question_weight,
         measures=MAP_MEASURES,
         gold=gold_map_answer,
+        overlay=ROUTE_MARKS,
         world=transit_world,
         levels={
             **levels_of("difficulty", LEVELS, listed=True),
@@ -194,6 +208,7 @@ REASONMAP = register_task(
         weight=question_weight,
         measures=MAP_MEASURES,
         gold=gold_map_answer,
+        overlay=ROUTE_MARKS,
         parse=parse_map_answer,
     )
 )

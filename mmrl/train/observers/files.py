@@ -2,7 +2,8 @@
 
 metrics.jsonl                   one line a step or evaluation
 rollouts/step-000012.jsonl      one line a rollout
-rollouts/step-000012.tokens.parquet   ids, offsets, log-probs, advantages, weights by token
+rollouts/step-000012.tokens.parquet   ids, offsets, log-probs, advantages, weights (and
+                                      entropy, where a probe told it) by token
 rollouts/media/<digest>.<ext>   every picture or clip once, by content
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ import pyarrow.parquet as pq
 from mmrl.eval.run import Evaluation
 from mmrl.train.loop import StepReport
 from mmrl.train.observers.base import Observer
-from mmrl.train.rows import broadcast
-from mmrl.types import CreditedGroup, Group, MediaRef
+from mmrl.train.observers.records import group_records, token_rows
+from mmrl.types import CreditedGroup, MediaRef
 
 
 class MetricsFile(Observer):
@@ -72,13 +73,13 @@ class RolloutFiles(Observer):
         tokens: list[dict[str, Any]] = []
         for credited in report.credited:
             media = self._save_media(credited)
-            for g in range(len(credited.group.rollouts)):
-                lines.append(json.dumps(_record(report, credited, g, media), default=str))
-                tokens.extend(_token_rows(credited, g, len(lines) - 1))
+            for g, record in enumerate(group_records(report.clock, credited, media)):
+                lines.append(json.dumps(record, default=str))
+                tokens.extend(token_rows(credited, g, len(lines) - 1))
         _replace(self.folder / f"{name}.jsonl", ("\n".join(lines) + "\n").encode())
         if self.tokens:
             aside = self.folder / f".{name}.part"
-            pq.write_table(pa.Table.from_pylist(tokens), aside)
+            pq.write_table(_table(tokens), aside)
             aside.replace(self.folder / f"{name}.tokens.parquet")
 
     def _save_media(self, credited: CreditedGroup) -> list[dict[str, Any]]:
@@ -107,63 +108,11 @@ class RolloutFiles(Observer):
         return f"media/{path.name}"
 
 
-def _record(
-    report: StepReport, credited: CreditedGroup, g: int, media: list[dict[str, Any]]
-) -> dict[str, Any]:
-    scored, group = credited.scored, credited.group
-    rollout, sample = group.rollouts[g], group.sample
-    advantage = {
-        name: values[g] if isinstance(values[g], float) else None
-        for name, values in credited.advantages.items()
-    }
-    return {
-        "step": report.clock.step,
-        "stage": report.clock.stage,
-        "draw": group.draw_id,
-        "rollout": g,
-        "sample": sample.id,
-        "task": sample.task,
-        "question": sample.question,
-        "target": sample.target,
-        "media": media,
-        "text": rollout.text,
-        "reasoning": rollout.parsed.reasoning,
-        "answer": rollout.parsed.answer,
-        "verdict": rollout.parsed.verdict,
-        "stop": rollout.stop,
-        "num_tokens": len(rollout.token_ids),
-        "parts": {name: values[g] for name, values in scored.parts.items()},
-        "failures": {n: v[g] for n, v in scored.failures.items() if v[g]},
-        "score": scored.score[g],
-        "reward": scored.rewards[g],
-        "advantage": advantage,
-        "evidence": _evidence_of(group, g),
-        "policy_step": rollout.policy_step,
-    }
-
-
-def _evidence_of(group: Group, g: int) -> dict[str, Any]:
-    """What probes found of one rollout, of the kinds that say how to log them (`record()`)."""
-    return {
-        kind.__name__: values[g].record()
-        for kind, values in group.evidence.items()
-        if hasattr(values[g], "record")
-    }
-
-
-def _token_rows(credited: CreditedGroup, g: int, line: int) -> Iterator[dict[str, Any]]:
-    rollout = credited.group.rollouts[g]
-    advantages = broadcast(credited.advantages["main"][g], len(rollout.token_ids))
-    for t, token in enumerate(rollout.token_ids):
-        yield {
-            "line": line,
-            "position": t,
-            "token": token,
-            "offset": rollout.offsets[t],
-            "logp": rollout.logps[t],
-            "advantage": advantages[t],
-            "weight": credited.weights[g][t],
-        }
+def _table(tokens: list[dict[str, Any]]) -> pa.Table:
+    """The token table; without the column entropy where no probe told any."""
+    table = pa.Table.from_pylist(tokens)
+    told = any(row["entropy"] is not None for row in tokens)
+    return table if told or not tokens else table.drop_columns(["entropy"])
 
 
 def _extension(data: bytes) -> str:
