@@ -1,0 +1,1 @@
+"""The rollout inspector: reads run folders, also while they grow, and shows them on a page."""

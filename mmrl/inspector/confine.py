@@ -1,0 +1,94 @@
+"""Which media files a run's records may name: pictures and clips of the run, or of its data roots.
+
+A run folder may come from anywhere, so what its records say is not believed: a relative name is
+`media/…` of plain letters, an absolute one lies under a data root once all links are followed, and
+either must begin as a picture or clip does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmrl.errors import MediaError
+from mmrl.inspector.lines import open_plain
+from mmrl.media.source import stat_file
+
+MAX_NAME = 1024
+"""Characters of a path; no file system of ours has longer ones that a data set would use."""
+_RELATIVE = re.compile(r"media(?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}){1,8}")
+_BEGINNINGS = (
+    (0, b"\x89PNG\r\n\x1a\n"),
+    (0, b"\xff\xd8\xff"),
+    (0, b"GIF8"),
+    (0, b"BM"),
+    (0, b"II*\0"),
+    (0, b"MM\0*"),
+    (8, b"WEBP"),
+    (8, b"AVI "),
+    (4, b"ftyp"),  # mp4, mov, heic, avif
+    (0, b"\x1a\x45\xdf\xa3"),  # matroska, webm
+    (0, b"OggS"),
+    (0, b"FLV\x01"),
+    (0, b"\0\0\x01\xba"),  # MPEG programme stream
+    (0, b"\x47\x40"),  # MPEG transport stream
+)
+
+
+def confined_media(name: str, rollouts: Path, roots: Sequence[Path]) -> Path:
+    """The resolved path of a record's media file, or a MediaError (reason `confined`).
+
+    `rollouts` is the folder of the records, its run folder resolved; `roots` are the resolved
+    folders that absolute names may lie in.
+    """
+    shown = ascii(name[:80]) + ("…" if len(name) > 80 else "")
+    if len(name) > MAX_NAME or "\0" in name:
+        raise _refused(f"{shown}: wanted the name of a media file; {len(name)} characters came")
+    if name.startswith("/"):
+        if not any(_inside(Path(name), root) for root in roots):
+            known = ", ".join(map(str, roots)) or "none"
+            raise _refused(
+                f"{shown}: lies in none of the run's data roots ({known}); "
+                "name its folder with --data-root if you trust it"
+            )
+        path = Path(name)
+    elif _RELATIVE.fullmatch(name):
+        path = rollouts / name
+        if not _inside(path, rollouts / "media"):
+            raise _refused(f"{shown}: leads out of {rollouts / 'media'}")
+    else:
+        raise _refused(f"{shown}: wanted media/NAME of plain letters, or a path in a data root")
+    resolved = _resolved(path)
+    stat_file(resolved)
+    if not _is_media(resolved):
+        raise _refused(f"{shown}: begins neither as a picture nor as a clip")
+    return resolved
+
+
+def _inside(path: Path, root: Path) -> bool:
+    """Whether a path lies in a folder once every link on the way is followed.
+
+    The folder itself is not followed: were it a link, what lies behind it is elsewhere.
+    """
+    return _resolved(path).is_relative_to(root)
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name that is too long
+        raise _refused(f"{ascii(str(path))[:90]}: {error}") from None
+
+
+def _is_media(path: Path) -> bool:
+    try:
+        with open_plain(path) as file:
+            head = file.read(16)
+    except OSError as error:
+        raise _refused(f"{path}: {error.strerror}") from None
+    return any(head[at : at + len(magic)] == magic for at, magic in _BEGINNINGS)
+
+
+def _refused(message: str) -> MediaError:
+    return MediaError(message, reason="confined")
