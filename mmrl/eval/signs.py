@@ -8,7 +8,7 @@ None.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -192,7 +192,7 @@ def held_out_measures(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def _interval(record: Mapping[str, Any], name: str) -> tuple[float, float] | None:
-    interval = record.get(f"{name}_ci95") or ()
+    interval: Sequence[Any] = record.get(f"{name}_ci95") or ()
     if len(interval) != 2 or not all(map(is_number, interval)):
         return None
     return float(interval[0]), float(interval[1])
