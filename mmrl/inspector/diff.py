@@ -19,13 +19,14 @@ Block = tuple[int, int, int]
 def diff_html(left: str, right: str, *, most: int = MOST, budget: int = _BUDGET) -> str:
     """Both texts, words of the left alone in <del>, words of the right alone in <ins>.
 
-    A word carries the white space behind it. Texts are compared where they are shown: longer ones
-    are cut in the middle. Where comparing costs more than `budget`, what is not compared yet counts
-    as different, and a note says so.
+    A word carries the white space behind it; blanks and line ends are not compared. Texts are
+    compared where they are shown: longer ones are cut in the middle. Where comparing costs more
+    than `budget`, what is not compared yet counts as different, and a note says so.
     """
     sides = [[text[a:b] for a, b in kept_ranges(len(text), most)] for text in (left, right)]
     words_l, words_r = ([w for part in parts for w in _WORD.findall(part)] for parts in sides)
-    blocks, complete = matching_blocks(words_l, words_r, budget)
+    keys_l, keys_r = ([word.rstrip(" \t\n") for word in words] for words in (words_l, words_r))
+    blocks, complete = matching_blocks(keys_l, keys_r, budget)
     in_l = {i + k for i, _, size in blocks for k in range(size)}
     in_r = {j + k for _, j, size in blocks for k in range(size)}
     note = "" if complete else '<small class="mm-note">too different to compare throughout</small>'

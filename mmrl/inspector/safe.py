@@ -31,9 +31,45 @@ _HIDDEN = re.compile(
     + "]+"
 )
 
+# Spelt out: many fonts have no glyph for the control pictures U+2400 to U+2421.
+_ASCII = [
+    "NUL",
+    "SOH",
+    "STX",
+    "ETX",
+    "EOT",
+    "ENQ",
+    "ACK",
+    "BEL",
+    "BS",
+    "HT",
+    "LF",
+    "VT",
+    "FF",
+    "CR",
+    "SO",
+    "SI",
+    "DLE",
+    "DC1",
+    "DC2",
+    "DC3",
+    "DC4",
+    "NAK",
+    "SYN",
+    "ETB",
+    "CAN",
+    "EM",
+    "SUB",
+    "ESC",
+    "FS",
+    "GS",
+    "RS",
+    "US",
+]
+
 
 def visible(text: str) -> str:
-    """The text with a sign for every character that does not show: ␛ for ESC, «U+202E».
+    """The text with a sign for every character that does not show: «ESC», «U+202E».
 
     Tab, newline and every printing character stay as they are; the result encodes as UTF-8.
     """
@@ -87,8 +123,8 @@ def box(inner: str) -> str:
 def _sign(character: str) -> str:
     code = ord(character)
     if code < 0x20:
-        return chr(0x2400 + code)
-    return "␡" if code == 0x7F else f"«U+{code:04X}»"
+        return f"«{_ASCII[code]}»"
+    return "«DEL»" if code == 0x7F else f"«U+{code:04X}»"
 
 
 def _name(character: str) -> str:

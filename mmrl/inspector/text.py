@@ -178,7 +178,8 @@ box-decoration-break:clone;-webkit-box-decoration-break:clone;border-radius:2px}
 .mm-reasoning{background:var(--mm-reason)}
 .mm-answer{background:var(--mm-answer);font-weight:600}
 .mm-outside{opacity:.75}
-.mm-text .mm-tag{font-size:.75em;font-family:ui-monospace,monospace;opacity:.6;padding:0 .15em}
+.mm-text .mm-tag{font-size:.75em;font-family:ui-monospace,monospace;opacity:.6;padding:0 .15em;
+unicode-bidi:isolate;direction:ltr}
 .mm-text .mm-tag.mm-bad{opacity:1;background:var(--mm-bad-soft);
 text-decoration:underline wavy var(--mm-bad)}
 .mm-text .mm-sign{background:var(--mm-sign);font:.75em ui-monospace,monospace;unicode-bidi:isolate;

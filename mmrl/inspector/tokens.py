@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
@@ -29,7 +28,7 @@ def scale_of(values: Iterable[float | None], measure: Measure) -> Scale:
     Log-prob: from the least value (-1 or less) to 0. Entropy and weight: from 0 (or the least) to
     the greatest, 1 or more. Advantage: as far to both sides.
     """
-    known = [v for v in values if v is not None and math.isfinite(v)]
+    known = _drawable(values)
     if measure == "logp":
         return min([-1.0, *known]), 0.0
     if measure == "advantage":
@@ -74,10 +73,15 @@ def tokens_html(
     return _legend(measure, scale) + box("".join(out))
 
 
+def _drawable(values: Iterable[float | None]) -> list[float]:
+    """The values but null, NaN and what is so great that sums and differences overflow."""
+    return [v for v in values if v is not None and abs(v) < 1e100]
+
+
 def _token(
     inner: str, values: Sequence[float | None], measure: Measure, scale: Scale, kind: str
 ) -> str:
-    known = [v for v in values if v is not None and math.isfinite(v)]
+    known = _drawable(values)
     kind = f' class="{kind}"' if kind else ""
     if not values:
         return f"<span{kind}>{inner}</span>"
