@@ -112,7 +112,11 @@ def draw_strip(
     rows += [
         (layer.label or "answer", layer.overlay, layer.colour) for layer in predicted[:MOST_LAYERS]
     ]
-    bars = [(pen.plain(name), overlay, colour) for name, overlay, colour in rows if overlay.spans]
+    bars = [
+        (pen.plain(name), overlay, colour)
+        for name, overlay, colour in rows
+        if overlay.spans and pictures
+    ]
     letters = pen.font(11)
     gutter = max((pen.size_of(name, letters)[0] + 10 for name, *_ in bars), default=_GAP)
     high = max((p.height for p in pictures), default=1)
