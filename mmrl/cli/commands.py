@@ -1,4 +1,4 @@
-"""The commands that are one library call: train, eval, score, bench."""
+"""The commands that are one library call: train, eval, score, report, bench."""
 
 from __future__ import annotations
 
@@ -103,6 +103,16 @@ def _reward_of(args: argparse.Namespace) -> Reward:
     name = args.reward.rpartition(":")[2]
     function = as_reward_fn(name, user_reward(args.reward, args.kind))
     return Reward(name=name, fn=function, bounds=tuple(args.bounds), isolated=True)
+
+
+def report(args: argparse.Namespace) -> int:
+    """Writes the report of a run folder and prints where it is."""
+    from mmrl.eval.report import write_report
+
+    if args.to is not None and not args.to.endswith(".html"):
+        raise ConfigError(f"--to {args.to}: wanted a file name that ends in .html")
+    print(write_report(Path(args.run_folder), Path(args.to) if args.to else None))
+    return 0
 
 
 def bench(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from mmrl.cli.check import check
 from mmrl.cli.doctor import doctor
 from mmrl.cli.show import TOPICS, show
 
-COMMANDS = ("train", "eval", "check", "show", "score", "bench", "doctor")
+COMMANDS = ("train", "eval", "check", "show", "score", "report", "bench", "doctor")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -102,6 +102,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="imported first: registers your own",
     )
     score.add_argument("--out", metavar="OUT.jsonl", help="writes id, score and failure a row")
+
+    report = command("report", commands.report, "write report.html of a run, finished or not")
+    report.add_argument("run_folder", metavar="RUN", help="run folder")
+    report.add_argument("--to", metavar="FILE.html", help="instead of report.html in the folder")
 
     bench = command("bench", commands.bench, "measure a part; without a name, list what there is")
     bench.add_argument("name", metavar="NAME", nargs="?")

@@ -1,227 +1,218 @@
-"""report.html: one file that shows what a run did, made from its folder alone."""
+"""report.html: one file that shows what a run did, made from its folder alone.
+
+It is made at the end of training and by `mmrl report`, also of a run that is not finished. Nothing
+in it is loaded from elsewhere and no script runs in it; whatever models and data sets say is
+escaped, with control characters made visible.
+"""
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import yaml
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+from mmrl.errors import ConfigError, nearest
+from mmrl.eval.report_groups import groups_html
+from mmrl.eval.report_page import page
+from mmrl.eval.report_plots import plots_html
+from mmrl.eval.run import Evaluation
+from mmrl.eval.series import is_number, read_jsonl, stage_borders
+from mmrl.eval.summary import table
+from mmrl.eval.warnings import alarms_of
+from mmrl.parse.visible import safe_html
 
-_STYLE = """
-:root{color-scheme:light dark}
-body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .8rem;text-align:right;border-bottom:1px solid #8884}
-th:first-child,td:first-child{text-align:left}
-.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(19rem,1fr));gap:.8rem}
-.plots svg{width:100%;height:auto;background:#fff;border-radius:6px}
-.group{display:flex;gap:1rem;margin:1rem 0;align-items:flex-start}
-.group img{width:168px;image-rendering:pixelated;border-radius:4px}
-pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.1rem 0;font-size:.85rem}
-.good{color:#0a7d33}.bad{color:#c02626}
-@media(prefers-color-scheme:dark){.good{color:#4ade80}.bad{color:#f87171}}
-small,.dim{color:#888}
-"""
-
-_CURVES = (
-    ("reward", "Reward"),
-    ("score", "Task score of rollouts"),
-    ("length", "Completion length [tokens]"),
-    ("format", "Well-formed share"),
-    ("zero_spread", "Groups without spread"),
-    ("loss", "Loss"),
-    ("entropy", "Entropy [nats]"),
-    ("grad_norm", "Gradient norm"),
-    ("ratio", "Probability ratio"),
-    ("logp_gap", "|learner − sampler| log-prob"),
-    ("learning_rate", "Learning rate"),
-)
+Record = Mapping[str, Any]
 
 
-def write_report(folder: Path) -> Path:
-    """Writes `report.html` in a run folder from its logs; returns the path."""
-    records = _read(folder / "metrics.jsonl")
-    steps = [r for r in records if r["kind"] == "step"]
-    evals = [r for r in records if r["kind"] == "eval"]
-    summary_path = folder / "summary.json"
-    summary = json.loads(summary_path.read_text()) if summary_path.exists() else {}
-    name = html.escape(folder.name)
-    parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>",
-        f"<style>{_STYLE}</style><h1>{name}</h1>",
-        _headline(summary, steps),
-        _table(summary.get("table", ())),
-        '<h2>Curves</h2><div class="plots">',
-        *_plots(steps, evals),
-        "</div>",
-        _groups(folder),
-        "<h2>Settings</h2><details><summary>config.yaml</summary><pre>",
-        html.escape((folder / "config.yaml").read_text()),
-        "</pre></details></html>",
+def write_report(folder: Path, to: Path | None = None) -> Path:
+    """Writes the report of a run folder (to `report.html` in it) and returns its path.
+
+    Raises ConfigError for a folder that is not one of a run, DataError for a log that is broken
+    elsewhere than in its last line.
+    """
+    if not (folder / "config.yaml").is_file() and not (folder / "metrics.jsonl").is_file():
+        beside = [p.parent.name for p in folder.parent.glob("*/config.yaml")]
+        raise ConfigError(
+            f"{folder}: not a run folder (no config.yaml, no metrics.jsonl)."
+            f"{nearest(folder.name, beside)}"
+        )
+    records = read_jsonl(folder / "metrics.jsonl")
+    steps = [r for r in records if r.get("kind") == "step" and is_number(r.get("step"))]
+    evals = [r for r in records if r.get("kind") == "eval" and is_number(r.get("step"))]
+    config, summary = _config(folder), _summary(folder)
+    name = str(config.get("name") or folder.resolve().name)
+    body = [
+        f"<h1>{safe_html(name)}</h1>",
+        _what_ran(config, summary, steps, evals),
+        _warnings(records),
+        _before_after(folder, summary, evals),
+        plots_html(steps, evals),
+        groups_html(folder),
+        _settings(folder, summary),
     ]
-    path = folder / "report.html"
-    aside = folder / ".report.part"
-    aside.write_text("\n".join(parts))
+    path = to or folder / "report.html"
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_text(page(name, "\n".join(body)), encoding="utf-8")
     aside.replace(path)
     return path
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    """Records of a log that may still be growing: a half-written last line is left out."""
-    records = []
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-    return records
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.yaml"
+    data = yaml.safe_load(path.read_text()) if path.is_file() else None
+    return data if isinstance(data, dict) else {}
 
 
-def _headline(summary: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> str:
-    bits = [f"{len(steps)} steps"]
-    if summary:
-        bits.append(f"{summary['seconds_train'] / 60:.1f} minutes of training")
-        bits.append(f"{summary['seconds_total'] / 60:.1f} in all")
-        if summary.get("stopped"):
-            bits.append(f"stopped early: {summary['stopped']}")
-        bits += [f"{k} {v}" for k, v in summary.get("versions", {}).items()]
-    return f'<p class="dim">{html.escape(" · ".join(bits))}</p>'
+def _summary(folder: Path) -> dict[str, Any]:
+    path = folder / "summary.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def _table(rows: Iterable[Mapping[str, Any]]) -> str:
-    rows = list(rows)
+def total_steps(config: Mapping[str, Any]) -> int | None:
+    """Steps of all stages of a resolved recipe; None where it does not say."""
+    counts: list[Any] = [(stage or {}).get("steps") for stage in config.get("stages") or ()]
+    counts = counts or [(config.get("train") or {}).get("steps")]
+    return sum(counts) if all(isinstance(n, int) for n in counts) else None
+
+
+def _what_ran(
+    config: Record, summary: Record, steps: Sequence[Record], evals: Sequence[Record]
+) -> str:
+    done = int(steps[-1]["step"]) + 1 if steps else 0
+    total = total_steps(config)
+    of = "" if total is None or total == done else f" of {total}"
+    if summary.get("stopped"):
+        state = f"{done}{of} steps, stopped early: {summary['stopped']}"
+    elif summary and (total is None or done >= total):
+        state = f"{done} steps, finished"
+    else:
+        state = f"{done}{of} steps, not finished"
+    rows = {"state": state}
+    rows["model"] = _word(config.get("policy"), "model")
+    rows["method"] = _settings_line(config.get("method"))
+    rows["stages"] = " → ".join(f"{name} from step {at}" for at, name in stage_borders(steps))
+    rows["data"] = _data(config.get("data"))
+    rows["held-out data"] = _data((config.get("eval") or {}).get("data"))
+    rows["seed"] = _word(config, "seed")
+    rows["time"] = _time(summary, steps, evals)
+    rows["machine"] = ", ".join(str(v) for v in (summary.get("machine") or {}).values())
+    rows["versions"] = ", ".join(f"{k} {v}" for k, v in (summary.get("versions") or {}).items())
+    cells = [
+        f"<dt>{safe_html(k)}</dt><dd>{safe_html(v)}</dd>"
+        for k, v in rows.items()
+        if v and (k != "stages" or "→" in v)
+    ]
+    return f'<dl class="facts">{"".join(cells)}</dl>'
+
+
+def _word(section: Any, key: str) -> str:
+    value = section.get(key) if isinstance(section, Mapping) else None
+    return "" if value is None else str(value)
+
+
+def _settings_line(method: Any) -> str:
+    if not isinstance(method, Mapping):
+        return ""
+    rest = [f"{k} {v}" for k, v in method.items() if k != "name"]
+    return " · ".join([str(method.get("name")), *rest])
+
+
+def _data(entries: Any) -> str:
+    """Names of the data entries, with what is set in them."""
+    named = []
+    for entry in entries or ():
+        given = {k: v for k, v in entry.items() if v not in (None, False, {}, [], ())}
+        name = next((given.pop(k) for k in ("task", "cfg", "dataset") if k in given), "?")
+        rest = ", ".join(f"{k} {v}" for k, v in given.items() if (k, v) != ("weight", 1.0))
+        named.append(f"{name} ({rest})" if rest else str(name))
+    return "; ".join(named)
+
+
+def _time(summary: Record, steps: Sequence[Record], evals: Sequence[Record]) -> str:
+    if is_number(summary.get("seconds_total")) and is_number(summary.get("seconds_train")):
+        return (
+            f"{summary['seconds_train'] / 60:.1f} minutes of training, "
+            f"{summary['seconds_total'] / 60:.1f} in all"
+        )
+    logged = [v for r in (*steps, *evals) for k, v in r.items() if k.startswith("time/")]
+    seconds = sum(v for v in logged if is_number(v))
+    return f"{seconds / 60:.1f} minutes in the logged steps and evaluations" if seconds else ""
+
+
+def _warnings(records: Sequence[Record]) -> str:
+    alarms = alarms_of(records)
+    if not alarms:
+        steps = sum(r.get("kind") == "step" for r in records)
+        few = " Too few steps to see a trend." if steps < 40 else ""
+        return f"<h2>Warnings</h2><p>None.{few}</p>"
+    stages = len({r["stage"] for r in records if "stage" in r})
+    items = []
+    for alarm in alarms:
+        where = f"step {alarm.step}" + (f", stage {alarm.stage}" if stages > 1 else "")
+        over = " It was over at the end." if alarm.over else ""
+        items.append(
+            f"<li{' class=over' if alarm.over else ''}><b>{safe_html(alarm.name)}</b> "
+            f'<span class="dim">since {safe_html(where)}</span><br>'
+            f"{safe_html(alarm.message)}{over}</li>"
+        )
+    return f'<h2>Warnings</h2><ul class="warnings">{"".join(items)}</ul>'
+
+
+def _before_after(folder: Path, summary: Record, evals: Sequence[Record]) -> str:
+    rows = summary.get("table") or _paired(folder, evals)
     if not rows:
         return ""
-    out = [
-        "<h2>Held-out samples, before and after</h2><table><tr><th>metric<th>before<th>after"
-        "<th>difference<th>95 % interval</tr>"
-    ]
+    out = []
     for row in rows:
         mark = "good" if row["low"] > 0 else "bad" if row["high"] < 0 else ""
-        if row["metric"] == "length":
-            mark = ""
+        mark = "" if row["metric"] == "length" else mark
+        name = row["metric"]
         out.append(
-            f"<tr><td>{html.escape(row['metric'])}<td>{row['before']:.3f}<td>{row['after']:.3f}"
+            f"<tr><td>{safe_html(name)}<td>{row['before']:.3f}{_ci(evals[:1], name)}"
+            f"<td>{row['after']:.3f}{_ci(evals[-1:], name)}"
             f'<td class="{mark}">{row["difference"]:+.3f}'
             f"<td>[{row['low']:+.3f}, {row['high']:+.3f}]</tr>"
         )
-    return "".join([*out, "</table>"])
+    if evals:
+        items = evals[-1].get("items", "?")
+        note = f"{items} samples at step {evals[-1]['step']}; skipped {evals[-1].get('skipped', 0)}"
+    else:
+        note = ""
+    return (
+        "<h2>Held-out samples, before and after</h2><div class=wide><table><tr><th>measure"
+        "<th>before [95 %]<th>after [95 %]<th>difference<th>95 % of it, item by item</tr>"
+        f'{"".join(out)}</table></div><p class="dim">{safe_html(note)}</p>'
+    )
 
 
-def _plots(steps: Sequence[Mapping[str, Any]], evals: Sequence[Mapping[str, Any]]) -> list[str]:
-    plots = [_eval_plot(name, evals) for name in _eval_names(evals)]
-    names = [(n, title) for n, title in _CURVES if any(n in r for r in steps)]
-    names += [
-        (n, n.replace("reward/", "Reward part: "))
-        for n in sorted({k for r in steps for k in r if k.startswith("reward/")})
-    ]
-    for name, title in names:
-        points = [(r["step"], r[name]) for r in steps if r.get(name) is not None]
-        if points:
-            plots.append(_curve(title, points))
-    if any("time/rollout" in r for r in steps):
-        plots.append(_times(steps))
-    return plots
-
-
-def _eval_names(evals: Sequence[Mapping[str, Any]]) -> list[str]:
-    skip = ("length", "items", "skipped", "step")
-    names = {k.removesuffix("_ci95") for r in evals for k in r if k.endswith("_ci95")}
-    return sorted(n for n in names if n not in skip)
-
-
-def _figure(title: str) -> tuple[Any, Any]:
-    figure, axes = plt.subplots(figsize=(4.2, 2.6), layout="constrained")
-    axes.set_title(title, fontsize=10)
-    axes.grid(alpha=0.25)
-    axes.tick_params(labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _svg(figure: Any) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
-    plt.close(figure)
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
-
-
-def _curve(title: str, points: Sequence[tuple[float, float]]) -> str:
-    figure, axes = _figure(title)
-    x, y = zip(*points, strict=True)
-    axes.plot(x, y, color="#93c5fd", linewidth=0.8)
-    axes.plot(x, _smooth(y), color="#1d4ed8", linewidth=1.6)
-    return _svg(figure)
-
-
-def _eval_plot(name: str, evals: Sequence[Mapping[str, Any]]) -> str:
-    rows = [r for r in evals if r.get(name) is not None]
-    figure, axes = _figure(f"Held-out {name}")
-    x = [r["step"] for r in rows]
-    low, high = zip(*(r[f"{name}_ci95"] for r in rows), strict=True)
-    axes.fill_between(x, low, high, color="#86efac", alpha=0.5)
-    axes.plot(x, [r[name] for r in rows], color="#15803d", marker="o", markersize=3)
-    return _svg(figure)
-
-
-def _times(steps: Sequence[Mapping[str, Any]]) -> str:
-    figure, axes = _figure("Seconds a step, by phase")
-    x = [r["step"] for r in steps]
-    phases = sorted({k for r in steps for k in r if k.startswith("time/")})
-    series = [[r.get(p, 0.0) for r in steps] for p in phases]
-    axes.stackplot(x, series, labels=[p.removeprefix("time/") for p in phases], alpha=0.8)
-    axes.legend(fontsize=7)
-    return _svg(figure)
-
-
-def _smooth(values: Sequence[float], keep: float = 0.9) -> list[float]:
-    """Exponential mean with its start corrected for."""
-    out, mean, weight = [], 0.0, 0.0
-    for value in values:
-        mean = keep * mean + (1 - keep) * value
-        weight = keep * weight + (1 - keep)
-        out.append(mean / weight)
-    return out
-
-
-def _groups(folder: Path, limit: int = 6) -> str:
-    files = sorted((folder / "rollouts").glob("step-*.jsonl"))
-    if not files:
+def _ci(evals: Sequence[Record], name: str) -> str:
+    interval: Sequence[Any] = (evals[0].get(f"{name}_ci95") if evals else None) or ()
+    if len(interval) != 2 or not all(map(is_number, interval)):
         return ""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for line in files[-1].read_text().splitlines():
-        row = json.loads(line)
-        groups.setdefault(row["draw"], []).append(row)
-    out = [f"<h2>Groups of the last written step ({int(files[-1].name[5:11])})</h2>"]
-    for rows in list(groups.values())[:limit]:
-        first = rows[0]
-        out.append(f'<div class="group">{_picture(folder, first)}<div>')
-        out.append(f"<b>{html.escape(str(first['question']))}</b> ")
-        out.append(f"<small>target {html.escape(json.dumps(first['target'], default=str))}</small>")
-        for row in sorted(rows, key=lambda r: -(r["reward"] or 0.0)):
-            reward = "unscorable" if row["reward"] is None else f"{row['reward']:.2f}"
-            out.append(f"<pre>{reward:>6}  {html.escape(row['text'])}</pre>")
-        out.append("</div></div>")
+    return f' <span class="dim">[{interval[0]:.3f}, {interval[1]:.3f}]</span>'
+
+
+def _paired(folder: Path, evals: Sequence[Record]) -> list[dict[str, Any]]:
+    """The rows of a run without a summary, from its first and last evaluation's files."""
+    if len(evals) < 2:
+        return []
+    ends = [(e["step"], folder / "evals" / f"step-{e['step']:06d}.jsonl") for e in evals]
+    (first, before), (last, after) = ends[0], ends[-1]
+    if first == last or not (before.is_file() and after.is_file()):
+        return []
+    return table(Evaluation.load(before, first), Evaluation.load(after, last))
+
+
+def _settings(folder: Path, summary: Record) -> str:
+    out = ["<h2>Settings</h2>"]
+    path = folder / "config.yaml"
+    if path.is_file():
+        text = safe_html(path.read_text())
+        out.append(f"<details><summary>config.yaml</summary><pre>{text}</pre></details>")
+    if summary:
+        text = safe_html(json.dumps(summary, indent=1, ensure_ascii=False))
+        out.append(f"<details><summary>summary.json</summary><pre>{text}</pre></details>")
     return "".join(out)
-
-
-def _picture(folder: Path, row: Mapping[str, Any]) -> str:
-    for medium in row["media"]:
-        path = (folder / "rollouts" / medium["file"]).resolve()
-        inside = path.is_relative_to((folder / "rollouts").resolve())
-        if medium["kind"] == "image" and inside and path.suffix in (".png", ".jpg"):
-            kind = "png" if path.suffix == ".png" else "jpeg"
-            data = base64.b64encode(path.read_bytes()).decode()
-            return f'<img alt="" src="data:image/{kind};base64,{data}">'
-    return ""

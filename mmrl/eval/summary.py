@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -68,6 +69,7 @@ def summarise(
             "transformers": version("transformers"),
             "python": platform.python_version(),
         },
+        "machine": _machine(),
     }
     if before is None or after is None:
         return summary
@@ -92,6 +94,17 @@ def summarise(
     summary["eval"] = evaluation
     summary["table"] = table(before, after)
     return summary
+
+
+def _machine() -> dict[str, str]:
+    """Where the run ended: system, processors, and the GPU where there is one."""
+    import torch
+
+    found = {"system": platform.platform(), "processors": f"{os.cpu_count()} processors"}
+    if torch.cuda.is_available():
+        memory = torch.cuda.get_device_properties(0).total_memory / 2**30
+        found["gpu"] = f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB"
+    return found
 
 
 def main_measures(evaluation: Evaluation) -> list[str]:

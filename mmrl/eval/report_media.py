@@ -1,0 +1,98 @@
+"""Pictures of a report: those of the run folder, decoded in the guarded path, small, as data.
+
+A run folder may come from anywhere: a path in it that leads out of `rollouts/media` (also by a
+link) is refused, and no file's bytes reach the page undecoded.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mmrl.errors import MediaError
+from mmrl.media.image import open_image
+from mmrl.media.plan import MediaBudget, VideoPlan
+from mmrl.media.store import MediaStore
+from mmrl.parse.visible import safe_html
+from mmrl.types import MediaRef
+
+LARGEST = 512
+"""Longer side of an embedded picture [pixels]."""
+FRAMES, FRAME_SIDE = 8, 160
+"""Frames of a clip that are shown, and the longer side of each [pixels]."""
+_SMALL = 200
+
+
+def media_html(folder: Path, row: Mapping[str, Any], most: int = 4) -> str:
+    """The pictures and clips of a rollout record, or what kept each from being shown."""
+    media = row.get("media") or ()
+    shown = [_medium(folder, medium) for medium in media[:most]]
+    if len(media) > most:
+        shown.append(f'<p class="dim">and {len(media) - most} more</p>')
+    return "".join(shown)
+
+
+def confined(folder: Path, name: str) -> Path | None:
+    """The file that a record names, where it truly lies in `rollouts/media`; else None."""
+    media = (folder / "rollouts" / "media").resolve()
+    try:
+        path = (folder / "rollouts" / name).resolve()
+        return path if path.is_relative_to(media) and path.is_file() else None
+    except (OSError, ValueError, RuntimeError):  # too long a name, a null character, a link loop
+        return None
+
+
+def _medium(folder: Path, medium: Mapping[str, Any]) -> str:
+    name = str(medium.get("file"))
+    path = confined(folder, name)
+    if path is None:
+        return f'<p class="dim">not in the run folder: {safe_html(name[-80:])}</p>'
+    kind = medium.get("kind")
+    try:
+        if kind == "video":
+            return _strip(path)
+        return _img(open_image(MediaRef(kind="image", path=path)), LARGEST)
+    except MediaError as error:
+        return f'<p class="dim">cannot be shown: {safe_html(error.reason)}</p>'
+
+
+def _strip(path: Path) -> str:
+    """Frames of a clip, each over its seconds."""
+    ref = MediaRef(kind="video", path=path, options={"num_frames": FRAMES, "min_pixels": 1})
+    with MediaStore() as store:
+        plan = store.plan(ref, MediaBudget())
+        if not isinstance(plan, VideoPlan):
+            raise MediaError(f"{path.name}: not a clip", reason="not_a_video")
+        frames = [
+            (Image.fromarray(np.asarray(pixels)), second)
+            for pixels, second in zip(store.video(ref, plan), plan.seconds, strict=True)
+        ]
+    shown = [
+        f"<figure>{_img(image, FRAME_SIDE)}<figcaption>{second:.1f} s</figcaption></figure>"
+        for image, second in frames
+    ]
+    return f'<div class="strip">{"".join(shown)}</div>'
+
+
+def _img(image: Image.Image, most: int) -> str:
+    data, kind = small_picture(image, most)
+    small = ' class="pixels"' if max(image.size) <= _SMALL else ""
+    text = base64.b64encode(data).decode()
+    return f'<img{small} alt="" src="data:image/{kind};base64,{text}">'
+
+
+def small_picture(image: Image.Image, most: int = LARGEST) -> tuple[bytes, str]:
+    """The picture's bytes and kind ("png" or "jpeg"), shrunk to at most `most` pixels a side."""
+    if max(image.size) > most:
+        image = image.copy()
+        image.thumbnail((most, most), Image.Resampling.LANCZOS)
+    kind = "png" if max(image.size) <= _SMALL else "jpeg"
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, kind.upper(), quality=85)
+    return buffer.getvalue(), kind
