@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mmrl.config.load import load_yaml
+from mmrl.data.spec import dataset_files
 from mmrl.errors import ConfigError, nearest
-
-CFG_FOLDER = Path("datasets_cfg")
 
 
 def is_dataset_file(path: Path) -> bool:
@@ -19,11 +18,6 @@ def is_dataset_file(path: Path) -> bool:
 
 def is_file_name(word: str) -> bool:
     return word.endswith((".yaml", ".yml"))
-
-
-def dataset_files() -> dict[str, Path]:
-    """Name -> file of the data sets described under `datasets_cfg/`, by file name."""
-    return {path.stem: path for path in sorted(CFG_FOLDER.glob("*.yaml"))}
 
 
 def data_entry(word: str, split: str | None = None) -> dict[str, Any]:

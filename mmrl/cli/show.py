@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from mmrl.cli.names import data_entry, dataset_files, is_dataset_file, is_file_name
+from mmrl.cli.names import data_entry, is_dataset_file, is_file_name
+from mmrl.data.spec import dataset_files
 from mmrl.errors import ConfigError, nearest
 
 TOPICS = ("tasks", "worlds", "rewards", "methods", "datasets", "schema")

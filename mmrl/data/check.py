@@ -11,9 +11,8 @@ from typing import Any, Literal
 
 from mmrl.data.load import RowData, open_dataset
 from mmrl.data.spec import DEFAULT_SPLIT, DatasetSpec
-from mmrl.data.view import SampleView
+from mmrl.data.view import SampleView, gold_answer, media_info
 from mmrl.errors import ConfigError, DataError, MediaError, PolicyError
-from mmrl.media.image import ImageHeader
 from mmrl.media.plan import ImagePlan, MediaBudget
 from mmrl.media.store import MediaStore
 from mmrl.rewards.outcome import Outcome, judge
@@ -171,27 +170,17 @@ def _check_media(
     infos = []
     for ref in sample.media:
         try:
-            header, plan = store.header(ref), store.plan(ref, MediaBudget())
+            plan = store.plan(ref, MediaBudget())
             if isinstance(plan, ImagePlan):
                 store.image(ref, plan)
             else:
                 store.video(ref, plan)
+            infos.append(media_info(ref, store))
         except MediaError as error:
             found.add("media", where, f"{error} ({error.reason})")
             continue
         except ConfigError as error:  # options of the reference
             found.add("media", where, str(error))
-            continue
-        size = header.size
-        infos.append(
-            MediaInfo(
-                kind="image" if isinstance(header, ImageHeader) else "video",
-                digest=store.digest(ref),
-                original_size=size,
-                processed_size=size,
-                num_tokens=0,
-            )
-        )
     return tuple(infos) if len(infos) == len(sample.media) else None
 
 
@@ -207,13 +196,9 @@ def _check_answers(
 ) -> None:
     """Judges gold and an empty completion; rewards that are not `strict` may give any value."""
     try:
-        gold = task.gold(sample)
+        gold = gold_answer(task, sample)
     except DataError as error:
         found.add("gold", where, str(error))
-        return
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        text = f"no gold answer can be made of {sample.target!r:.60}: {type(error).__name__}"
-        found.add("gold", where, f"{text}: {error}")
         return
     said = {"gold answer": _said(gold, task, infos), "empty completion": _said("", task, infos)}
     ends = {"gold answer": 1, "empty completion": 0}

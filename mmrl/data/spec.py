@@ -20,6 +20,7 @@ AnswerForm = Literal["as_is", "text", "json", "letters", "index"]
 
 _SUFFIXES: Mapping[str, Format] = {".jsonl": "jsonl", ".json": "json", ".parquet": "parquet"}
 DEFAULT_SPLIT = "train"
+CFG_FOLDER = Path("datasets_cfg")
 
 
 class FieldMap(Section):
@@ -145,6 +146,11 @@ class DatasetSpec(Section):
     def _beside(self, path: str) -> Path:
         expanded = Path(path).expanduser()
         return expanded if expanded.is_absolute() else (self.file.parent / expanded).resolve()
+
+
+def dataset_files(folder: Path = CFG_FOLDER) -> dict[str, Path]:
+    """Name -> file of the data sets described in a folder, by file name."""
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def load_spec(path: str | Path) -> DatasetSpec:
