@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from mmrl.errors import DataError
 
@@ -39,9 +39,11 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def is_number(value: object) -> bool:
-    """Whether a value of a record can be drawn: a finite number, no flag."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value of a record can be drawn: a finite number that a float holds, no flag."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max  # not isfinite, which a great whole number overflows
 
 
 def points(records: Iterable[Mapping[str, Any]], key: str) -> tuple[list[int], list[float]]:
