@@ -115,6 +115,13 @@ def report(args: argparse.Namespace) -> int:
     return 0
 
 
+def watch(args: argparse.Namespace) -> int:
+    """Follows a run folder that is being written."""
+    from mmrl.cli.watch import watch as follow
+
+    return follow(args)
+
+
 def bench(args: argparse.Namespace) -> int:
     """Runs a benchmark ("all": each with its defaults), prints it; without a name lists them."""
     known = benchmarks()

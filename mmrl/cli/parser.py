@@ -10,7 +10,7 @@ from mmrl.cli.check import check
 from mmrl.cli.doctor import doctor
 from mmrl.cli.show import TOPICS, show
 
-COMMANDS = ("train", "eval", "check", "show", "score", "report", "bench", "doctor")
+COMMANDS = ("train", "eval", "check", "show", "score", "report", "watch", "bench", "doctor")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -106,6 +106,9 @@ def build_parser() -> argparse.ArgumentParser:
     report = command("report", commands.report, "write report.html of a run, finished or not")
     report.add_argument("run_folder", metavar="RUN", help="run folder")
     report.add_argument("--to", metavar="FILE.html", help="instead of report.html in the folder")
+
+    watched = command("watch", commands.watch, "follow a run that is trained in another shell")
+    watched.add_argument("run_folder", metavar="RUN", help="run folder; may start later")
 
     bench = command("bench", commands.bench, "measure a part; without a name, list what there is")
     bench.add_argument("name", metavar="NAME", nargs="?")

@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mmrl.errors import ConfigError, nearest
 from mmrl.eval.report_groups import groups_html
 from mmrl.eval.report_page import page
 from mmrl.eval.report_plots import plots_html
 from mmrl.eval.run import Evaluation
+from mmrl.eval.run_facts import config_of, summary_of, total_steps
 from mmrl.eval.series import is_number, read_jsonl, stage_borders
 from mmrl.eval.summary import table
 from mmrl.eval.warnings import alarms_of
@@ -42,7 +41,7 @@ def write_report(folder: Path, to: Path | None = None) -> Path:
     records = read_jsonl(folder / "metrics.jsonl")
     steps = [r for r in records if r.get("kind") == "step" and is_number(r.get("step"))]
     evals = [r for r in records if r.get("kind") == "eval" and is_number(r.get("step"))]
-    config, summary = _config(folder), _summary(folder)
+    config, summary = config_of(folder), summary_of(folder)
     name = str(config.get("name") or folder.resolve().name)
     body = [
         f"<h1>{safe_html(name)}</h1>",
@@ -58,24 +57,6 @@ def write_report(folder: Path, to: Path | None = None) -> Path:
     aside.write_text(page(name, "\n".join(body)), encoding="utf-8")
     aside.replace(path)
     return path
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.yaml"
-    data = yaml.safe_load(path.read_text()) if path.is_file() else None
-    return data if isinstance(data, dict) else {}
-
-
-def _summary(folder: Path) -> dict[str, Any]:
-    path = folder / "summary.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def total_steps(config: Mapping[str, Any]) -> int | None:
-    """Steps of all stages of a resolved recipe; None where it does not say."""
-    counts: list[Any] = [(stage or {}).get("steps") for stage in config.get("stages") or ()]
-    counts = counts or [(config.get("train") or {}).get("steps")]
-    return sum(counts) if all(isinstance(n, int) for n in counts) else None
 
 
 def _what_ran(

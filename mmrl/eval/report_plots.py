@@ -103,8 +103,10 @@ def _plain(text: str, most: int = 60) -> str:
 
 def _svg(figure: Any) -> str:
     buffer = io.StringIO()
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "mmrl"}
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
+    with (
+        matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mmrl"}),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", message="Glyph")  # the reader's fonts draw the text
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     plt.close(figure)

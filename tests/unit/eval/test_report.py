@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from mmrl.errors import ConfigError, DataError
-from mmrl.eval.report import total_steps, write_report
+from mmrl.eval.report import write_report
 from mmrl.eval.report_groups import choose, scan, with_gains
 from mmrl.eval.report_media import confined, media_html, small_picture
+from mmrl.eval.run_facts import total_steps
 from mmrl.media.write import write_video
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[2J\u202e\ud800 & \"'"
@@ -290,7 +291,7 @@ def test_a_file_that_is_no_picture_is_named_by_its_reason(run: Path) -> None:
 
 def test_groups_are_chosen_over_all_steps_and_ranks(run: Path) -> None:
     """Steps 0 to 2; the best in step 1, nothing right in step 0, the gain of one sample 0.75."""
-    files = {
+    files: dict[str, list[tuple[str, tuple[float | None, ...], str]]] = {
         "step-000000": [("0.0", (0.0, 0.0), "a"), ("0.1", (0.1, 0.3), "b")],
         "step-000001": [("1.0", (1.0, 1.0), "c")],
         "step-000001.rank1": [("1.0r", (0.0, 1.0), "d")],
