@@ -139,12 +139,12 @@ class Curves:
                     "stackgroup": "phases",
                     "line": {"color": colour, "width": 0.5},
                     "fillcolor": faint(colour, 0.6),
-                    "hovertemplate": f"step %{{x}}: %{{y:.3g}} s<extra>{phase}</extra>",
+                    "hovertemplate": f"%{{y:.3g}} s<extra>{phase}</extra>",
                 }
             )
         title = "Seconds a step, by phase"
         if len(self.runs) > 1:
-            title += f": {self.runs[run].name}"
+            title += f": {self.runs[run].name[:40]}"
         return figure_of(label(title), traces, "phases", borders=self.borders(), legend=True)
 
     def borders(self) -> list[tuple[int, str]]:
@@ -156,8 +156,8 @@ class Curves:
         x, y = self.series(key, run)
         if not x:
             return []
-        name, base = label(self.runs[run].name), line_style(run)
-        hover = f"step %{{x}}: %{{y:.5g}}<extra>{name}</extra>"
+        name, base = label(self.runs[run].name, 40), line_style(run)
+        hover = f"%{{y:.5g}}<extra>{name}</extra>"
         if key.startswith("eval/"):
             errors = self._errors(key.removeprefix("eval/"), run)
             mark = {"mode": "lines+markers", "error_y": errors, "marker": {"size": 6}}
@@ -192,7 +192,7 @@ class Curves:
         if len(smoothed) < 2 or not x:
             return [trace for run in runs for trace in self._line(key, run, keep, most)]
         words = "min to max" if band == "range" else "95 % interval of the mean"
-        name = label(self.runs[runs[0]].name)
+        name = label(self.runs[runs[0]].name, 40)
         name += f" · {len(smoothed)} seeds: mean, {words}"
         base = line_style(runs[0])
         low_x, low_y = thin(x, low, most)
@@ -207,7 +207,7 @@ class Curves:
             "hoverinfo": "skip",
         }
         xs, ys = thin(x, mean, most)
-        hover = f"step %{{x}}: %{{y:.5g}}<extra>{name}</extra>"
+        hover = f"%{{y:.5g}}<extra>{name}</extra>"
         line = {**base, "name": name, "x": xs, "y": ys, "hovertemplate": hover}
         if key.startswith("eval/"):
             line |= {"mode": "lines+markers", "marker": {"size": 6}}

@@ -6,7 +6,6 @@ know the theme.
 
 from __future__ import annotations
 
-import html
 import importlib
 from collections.abc import Sequence
 from typing import Any
@@ -17,20 +16,19 @@ from mmrl.inspector.safe import visible
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Of runs, in order: told apart by every kind of colour vision (Okabe and Ito)."""
 _DASHES = ("solid", "dash", "dot", "dashdot")
+_MEANINGFUL = frozenset("<>&\"'$%{}")
 _GREY = "#767e8a"  # contrast of 4 to 1 with white and with the inspector's dark page
 
 
 def label(text: str, most: int = 80) -> str:
     """A label that plotly shows as it is: no tag, link, LaTeX or template in it is read.
 
-    Signs that plotly's labels give a meaning (< > & " ' $ % and braces) become character
-    references, which it turns back only after all else; hidden characters become signs.
+    Signs that mean something in plotly's labels (< > & " ' $ % and braces) become numeric character
+    references, which it turns back after all else (it knows few by name); hidden characters become
+    signs as in all texts.
     """
     plain = " ".join(visible(text[:most]).split()) + ("…" if len(text) > most else "")
-    escaped = html.escape(plain)
-    for sign in "$%{}":
-        escaped = escaped.replace(sign, f"&#{ord(sign)};")
-    return escaped
+    return "".join(f"&#{ord(sign)};" if sign in _MEANINGFUL else sign for sign in plain)
 
 
 def line_style(number: int) -> dict[str, Any]:
@@ -66,25 +64,31 @@ def figure_of(
     }
     dotted = {"type": "line", "line": {"color": _GREY, "width": 1, "dash": "dot"}}
     beside = {"showarrow": False, "textangle": 90, "xanchor": "left", "yanchor": "top"}
+    corner = {"x": 1, "xref": "paper", "xanchor": "right", "y": 0, "yref": "paper"}
+    corner |= {"yanchor": "bottom", "showarrow": False}  # under the axis it would meet the legend
     layout = {
         "title": {"text": title, "font": {"size": 14}, "x": 0.02},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": _GREY, "size": 12},
         "height": 280,
-        "margin": {"l": 50, "r": 12, "t": 40, "b": 36},
+        "margin": {"l": 50, "r": 12, "t": 40, "b": 28},
         "hovermode": "x",
         "showlegend": legend,
-        "legend": {"orientation": "h", "y": -0.2, "bgcolor": "rgba(0,0,0,0)"},
-        "xaxis": {**axis, "title": {"text": "step"}},
+        "legend": {"orientation": "h", "y": -0.14, "bgcolor": "rgba(0,0,0,0)"},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": _GREY},
+        "xaxis": axis,
         "yaxis": axis,
         "shapes": [
             {**dotted, "x0": step, "x1": step, "y0": 0, "y1": 1, "yref": "paper"}
             for step, _ in borders
         ],
         "annotations": [
-            {**beside, "x": step, "y": 1, "yref": "paper", "text": label(stage, 24)}
-            for step, stage in borders
+            {**corner, "text": "step"},
+            *(
+                {**beside, "x": step, "y": 1, "yref": "paper", "text": label(stage, 24)}
+                for step, stage in borders
+            ),
         ],
         "uirevision": label(key),
         "template": {},
