@@ -50,10 +50,23 @@ def load_medium(
     `pool` decodes clips in processes that can be killed; without it they are decoded here, without
     a time limit. A MediaError says what cannot be read.
     """
-    ref = MediaRef(kind=kind, path=path)
-    if kind == "image":
+    return load_ref(MediaRef(kind=kind, path=path), seconds, most=most, pool=pool)
+
+
+def load_ref(
+    ref: MediaRef,
+    seconds: Sequence[float] = (),
+    *,
+    most: int = MOST_FRAMES,
+    pool: DecodePool | None = None,
+) -> Image.Image | Frames:
+    """The same of a sample's medium; without seconds, a clip evenly within its span."""
+    if ref.kind == "image":
         return shrunk(open_image(ref), PICTURE_SIDE)
     header = read_video_header(ref)
+    if ref.span is not None and not len(seconds):
+        start, end = (min(max(0.0, s), header.duration) for s in ref.span)
+        seconds = np.linspace(start, end, most).tolist()
     plan = _plan(header, seconds, most)
     pixels = decode(ref, plan) if pool is None else pool.get(ref, plan)
     return Frames(tuple(Image.fromarray(frame) for frame in pixels), plan.seconds)
