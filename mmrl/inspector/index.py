@@ -21,8 +21,8 @@ from mmrl.errors import DataError
 from mmrl.inspector.build import FILE_NAME, Progress, refresh_slice, whole
 from mmrl.inspector.lines import MAX_LINE, open_plain
 from mmrl.inspector.query import (
+    GROUP_ORDER,
     Query,
-    Sql,
     group_order,
     name_of,
     needs_groups,
@@ -36,7 +36,7 @@ from mmrl.inspector.rows import (
     Page,
     RolloutRow,
     Stored,
-    group_of,
+    find,
     group_rows,
     part_ids,
     rollout_rows,
@@ -109,9 +109,8 @@ class RolloutIndex:
         def ask(db: sqlite3.Connection) -> Page[GroupRow]:
             ids = part_ids(db, query)
             where, order = of_groups(query, ids), group_order(query, ids)
-            total = db.execute(f"SELECT count(*) FROM groups g WHERE {where.text}", where.values)
-            rows = group_rows(db, where, order, limit=query.limit, offset=query.offset)
-            return Page(rows, total.fetchone()[0])
+            found, total = find(db, "g.id FROM groups g", where, order, query)
+            return Page(group_rows(db, found), total)
 
         return self._ask(ask)
 
@@ -121,17 +120,9 @@ class RolloutIndex:
         def ask(db: sqlite3.Connection) -> Page[RolloutRow]:
             ids = part_ids(db, query)
             where, order = of_rollouts(query, ids), rollout_order(query, ids)
-            source = "rollouts r"
-            if needs_groups(query):
-                source += " JOIN groups g ON g.id = r.group_id"
-            total = db.execute(f"SELECT count(*) FROM {source} WHERE {where.text}", where.values)
-            found = db.execute(
-                f"SELECT r.id FROM {source} WHERE {where.text} "
-                f"ORDER BY {order.text} LIMIT ? OFFSET ?",
-                (*where.values, *order.values, query.limit, query.offset),
-            )
-            rows = rollout_rows(db, [row[0] for row in found])
-            return Page(rows, total.fetchone()[0])
+            groups = " JOIN groups g ON g.id = r.group_id" if needs_groups(query) else ""
+            found, total = find(db, f"r.id FROM rollouts r{groups}", where, order, query)
+            return Page(rollout_rows(db, found), total)
 
         return self._ask(ask)
 
@@ -158,15 +149,19 @@ class RolloutIndex:
                     (*where.values, *order.values),
                 ).fetchone()
                 found = (None, first[0] if first else None)
-            before, after = (group_of(db, id_) for id_ in found)
-            return before, after
+            rows = {id_: group_rows(db, [id_])[0] for id_ in found if id_ is not None}
+            return rows.get(found[0]), rows.get(found[1])
 
         return self._ask(ask)
 
     def sample(self, sample: str) -> tuple[GroupRow, ...]:
         """Every group of a sample, by step: what Compare chooses from."""
 
-        return self._ask(lambda db: group_rows(db, Sql("g.sample = ?", (name_of(sample),))))
+        def ask(db: sqlite3.Connection) -> tuple[GroupRow, ...]:
+            asked = f"SELECT g.id FROM groups g WHERE g.sample = ? ORDER BY {GROUP_ORDER}"
+            return group_rows(db, [row[0] for row in db.execute(asked, (name_of(sample),))])
+
+        return self._ask(ask)
 
     def group(self, step: int, draw: str) -> tuple[Stored, ...]:
         """The whole records of a group, in the order of its rollouts; DataError where it is gone.

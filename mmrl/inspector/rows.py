@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -12,6 +12,7 @@ from mmrl.errors import ConfigError, nearest
 from mmrl.inspector.query import Query, Sql, name_of
 
 _T = TypeVar("_T")
+_MARKS = 900
 _NO_PARTS: Mapping[str, float | None] = MappingProxyType({})
 
 
@@ -122,32 +123,45 @@ def part_ids(db: sqlite3.Connection, query: Query) -> dict[str, int]:
     return found
 
 
-def group_of(db: sqlite3.Connection, id_: int | None) -> GroupRow | None:
-    """The group of this number."""
-    rows = () if id_ is None else group_rows(db, Sql("g.id = ?", (id_,)))
-    return rows[0] if rows else None
+def find(
+    db: sqlite3.Connection, source: str, where: Sql, order: Sql, query: Query
+) -> tuple[list[int], int]:
+    """Numbers of the rows on a page, and how many there are in all.
 
-
-def group_rows(
-    db: sqlite3.Connection,
-    where: Sql,
-    order: Sql | None = None,
-    *,
-    limit: int = -1,
-    offset: int = 0,
-) -> tuple[GroupRow, ...]:
-    """The groups under a condition; a limit of -1 is none."""
-    order = order or Sql("g.step, g.rank, g.first")
+    `source` is "COLUMN FROM TABLES". Texts are searched once: what is found is counted beside it,
+    which costs more where much is found, but less than to read all texts again.
+    """
+    column, _, tables = source.partition(" FROM ")
+    counted = f"SELECT count(*) FROM {tables} WHERE {where.text}"
+    total: int | None = None
+    if not query.text:
+        total = db.execute(counted, where.values).fetchone()[0]
+    beside = "" if total is not None else ", count(*) OVER ()"
     found = db.execute(
-        f"SELECT {_GROUP_COLUMNS} FROM groups g WHERE {where.text} "
+        f"SELECT {column}{beside} FROM {tables} WHERE {where.text} "
         f"ORDER BY {order.text} LIMIT ? OFFSET ?",
-        (*where.values, *order.values, limit, offset),
+        (*where.values, *order.values, query.limit, query.offset),
     ).fetchall()
-    parts = _parts_of(db, "group_parts", "group_id", [row[0] for row in found])
-    return tuple(
-        GroupRow(**dict(zip(_GROUP_FIELDS, row[1:], strict=True)), parts=parts[row[0]])
-        for row in found
-    )
+    if total is None and found:
+        total = found[0][1]
+    if total is None:
+        total = db.execute(counted, where.values).fetchone()[0] if query.offset else 0
+    return [row[0] for row in found], int(total)
+
+
+def group_rows(db: sqlite3.Connection, ids: Sequence[int]) -> tuple[GroupRow, ...]:
+    """The groups of these numbers, in their order."""
+    out: list[GroupRow] = []
+    for some in _portions(ids):
+        found = db.execute(
+            f"SELECT {_GROUP_COLUMNS} FROM groups g WHERE g.id IN ({_marks(some)})", some
+        )
+        by_id = {row[0]: row[1:] for row in found}
+        parts = _parts_of(db, "group_parts", "group_id", some)
+        for id_ in some:
+            values = dict(zip(_GROUP_FIELDS, by_id[id_], strict=True))
+            out.append(GroupRow(**values, parts=parts[id_]))
+    return tuple(out)
 
 
 def rollout_rows(db: sqlite3.Connection, ids: Sequence[int]) -> tuple[RolloutRow, ...]:
@@ -181,6 +195,11 @@ def _parts_of(
     for id_, name, value in found:
         out[id_][name] = value
     return out
+
+
+def _portions(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """As many at a time as any SQLite takes question marks."""
+    return (ids[i : i + _MARKS] for i in range(0, len(ids), _MARKS))
 
 
 def _marks(values: Sequence[Any]) -> str:

@@ -30,6 +30,7 @@ from mmrl.data.spec import load_spec
 from mmrl.errors import ConfigError, DataError, MmrlError, nearest
 from mmrl.inspector.confine import confined_media
 from mmrl.inspector.lines import Place, lines_after, open_plain, place_at, still_holds
+from mmrl.parse.visible import visible_line
 
 MAX_DEPTH = 3
 """Folders below the one named, in which runs are looked for: runs/experiment/seed0."""
@@ -278,17 +279,14 @@ def _names(folders: Sequence[Path]) -> dict[Path, str]:
 
 def _no_run(path: Path) -> ConfigError:
     """What is there instead of a run, and the nearest run beside it."""
-    try:
-        if not path.exists():
-            what = "no such folder"
-        elif not path.is_dir():
-            what = "wanted a run folder, found a file"
-        else:
-            what = "no run folder (no config.yaml with a policy), and none below"
-        beside = [p.name for p in _below(path.parent) if p.parent == path.parent]
-    except (OSError, ValueError) as error:
-        return ConfigError(f"{ascii(str(path))[:200]}: no run folder: {error}")
+    if not path.exists():
+        what = "no such folder"
+    elif not path.is_dir():
+        what = "wanted a run folder, found a file"
+    else:
+        what = "no run folder (no config.yaml with a policy), and none below"
+    beside = [p.name for p in _below(path.parent) if p.parent == path.parent]
     return ConfigError(
-        f"{path}: {what}.{nearest(path.name, beside)} Name a folder that `mmrl train` wrote (its "
-        "`run_dir`, runs/NAME), or a folder of such"
+        f"{visible_line(str(path))[:500]}: {what}.{nearest(path.name, beside)} Name a folder that "
+        "`mmrl train` wrote (its `run_dir`, runs/NAME), or a folder of such"
     )
