@@ -44,10 +44,12 @@ def test_figures_are_exponential_means_and_the_rate_gives_the_time_left() -> Non
 
 def test_a_new_stage_starts_its_figures_anew() -> None:
     panel = Panel(None)
-    panel.step({"step": 0, "stage": "cold", "loss": 2.0}, None)
-    assert panel.line() == "step 1  cold  loss 2"
-    panel.step({"step": 1, "stage": "rl", "loss": 0.1, "reward": 0.5, "truncated": 0.3}, None)
-    assert panel.line() == "step 2  rl  reward 0.5  truncated 30%"
+    panel.step({"step": 0, "stage": "cold", "loss": 2.0, "length": 90.0}, None)
+    assert panel.line() == "step 1  cold  length 90  loss 2"
+    panel.step({"step": 1, "stage": "rl", "loss": 0.1, "reward": 0.5, "length": 30.0}, None)
+    assert panel.line() == "step 2  rl  reward 0.5  length 30"
+    panel.step({"step": 2, "stage": "rl", "truncated": 0.3}, None)
+    assert panel.line() == "step 3  rl  reward 0.5  length 30  truncated 30%"
 
 
 def test_what_is_not_finite_is_left_out() -> None:
