@@ -163,6 +163,17 @@ def _check_sample(
     return length
 
 
+def check_target(sample: Sample, task: Task, infos: tuple[MediaInfo, ...]) -> list[Finding]:
+    """What is wrong with a sample's target: it gives no gold answer, or one that is not rewarded.
+
+    `infos` are the sizes of its media. Rewards that need evidence are not asked.
+    """
+    found = _Findings()
+    strict = {reward.name for reward in task.rewards}
+    _check_answers(sample, task, task.rewards, strict, infos, sample.id, None, found)
+    return found.held
+
+
 def _check_media(
     sample: Sample, where: str, store: MediaStore, found: _Findings
 ) -> tuple[MediaInfo, ...] | None:
