@@ -121,7 +121,9 @@ def test_runs_that_differ_in_the_seed_alone_belong_together():
     configs = [
         settings_of(0, train=train),
         settings_of(0, train={"lr": 2}),
-        settings_of(1, train={**train, "time_limit_s": None}, log={"wandb": True}),
+        settings_of(
+            1, train={**train, "time_limit_s": None, "prefetch": 1}, log={}, checkpoint={"every": 1}
+        ),
         {},
         {},
         settings_of(0, train=train),  # the seed of the first again
