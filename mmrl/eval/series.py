@@ -25,7 +25,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
-        except ValueError as error:  # also where the cut goes through a character
+        except (ValueError, RecursionError) as error:  # also a cut within a character
             if number == len(lines):
                 break
             raise DataError(

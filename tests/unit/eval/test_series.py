@@ -39,7 +39,9 @@ def test_a_line_separator_inside_a_text_ends_no_line(tmp_path):
     assert read_jsonl(path) == [{"text": "a\u2028b\x85c"}]
 
 
-@pytest.mark.parametrize("line", ["{broken", "[1, 2]"])
+@pytest.mark.parametrize(
+    "line", ["{broken", "[1, 2]", "[" * 100_000], ids=["broken", "list", "deep"]
+)
 def test_a_broken_line_in_the_middle_is_named(tmp_path, line):
     path = tmp_path / "metrics.jsonl"
     path.write_text(f'{{"step": 0}}\n{line}\n{{"step": 2}}\n')
