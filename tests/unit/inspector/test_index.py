@@ -103,26 +103,33 @@ def _groups(draw: st.DrawFn) -> dict[str, list[Record]]:
 
 
 _ENDS = st.none() | st.integers(-4, 4).map(lambda n: n / 4)
-_QUERIES = st.builds(
-    Query,
-    steps=st.none() | st.integers(0, 3) | st.tuples(st.none() | st.integers(0, 3), st.none()),
-    stage=st.none() | st.just("one"),
-    task=st.none() | st.sampled_from(["t", "u%", "u_", "no such"]),
-    sample=st.none() | st.just("s1"),
-    correct=st.none() | st.booleans(),
-    stop=st.none() | st.just("length"),
-    verdict=st.none() | st.just("ok"),
-    num_tokens=st.just((None, None)) | st.tuples(st.integers(0, 2), st.none() | st.just(3)),
-    parts=st.just({}) | st.dictionaries(st.sampled_from(["p", "q'"]), st.tuples(_ENDS, _ENDS)),
-    zero_spread=st.booleans(),
-    text=_TEXT.map(lambda t: t[:2]),
-    sort=st.sampled_from(
-        ["step", "reward", "score", "num_tokens", "advantage", "spread", "part/p", "part/q'"]
-    ),
-    descending=st.booleans(),
-    offset=st.sampled_from([0, 0, 0, 2]),
-    limit=st.sampled_from([500, 500, 3]),
-)
+_FILTERS: dict[str, st.SearchStrategy[Any]] = {
+    "steps": st.integers(0, 3) | st.tuples(st.none() | st.integers(0, 3), st.none()),
+    "stage": st.just("one"),
+    "task": st.sampled_from(["t", "u%", "u_", "no such"]),
+    "sample": st.just("s1"),
+    "correct": st.booleans(),
+    "stop": st.just("length"),
+    "verdict": st.just("ok"),
+    "num_tokens": st.tuples(st.integers(0, 2), st.none() | st.just(3)),
+    "parts": st.dictionaries(st.sampled_from(["p", "q'"]), st.tuples(_ENDS, _ENDS), min_size=1),
+    "zero_spread": st.just(True),
+    "text": _TEXT.map(lambda t: t[:1]),
+}
+_SORTS = ("step", "reward", "score", "num_tokens", "advantage", "spread", "part/p", "part/q'")
+
+
+@st.composite
+def _queries(draw: st.DrawFn) -> Query:
+    """Queries with at most two filters: with more of them, nearly nothing would be found."""
+    chosen = draw(st.sets(st.sampled_from(sorted(_FILTERS)), max_size=2))
+    return Query(
+        **{name: draw(_FILTERS[name]) for name in sorted(chosen)},
+        sort=draw(st.sampled_from(_SORTS)),
+        descending=draw(st.booleans()),
+        offset=draw(st.sampled_from([0, 0, 0, 2])),
+        limit=draw(st.sampled_from([500, 500, 3])),
+    )
 
 
 def _inside(value: float | None, ends: tuple[float | None, float | None]) -> bool:
@@ -190,8 +197,8 @@ def _by_hand(files: Mapping[str, list[Record]], query: Query) -> tuple[list[Key]
     return _sorted(rollouts, query), _sorted(groups, query)
 
 
-@settings(max_examples=60, deadline=None)
-@given(files=_groups(), queries=st.lists(_QUERIES, min_size=1, max_size=12))
+@settings(max_examples=40, deadline=None)
+@given(files=_groups(), queries=st.lists(_queries(), min_size=6, max_size=12))
 def test_the_index_finds_what_a_plain_filter_finds(
     files: dict[str, list[Record]], queries: list[Query]
 ) -> None:
@@ -264,6 +271,33 @@ def test_a_group_kept_twice_counts_once(tmp_path: Path) -> None:
     assert [s.line for s in index.group(0, "0.0")] == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("said", "wanted", "found"),
+    [
+        ("An Old HARBOUR", "old harbour", True),
+        ("an old harbour", "HARBOUR", True),
+        ("École", "éCOLE", True),
+        ("Straße", "STRASSE", True),
+        ("100 percent", "100%", False),
+        ("100% sure", "100%", True),
+        ("a_b", "a_b", True),
+        ("axb", "a_b", False),
+        ("two\nlines", "two\nlines", True),
+        ("cut", "cut\0", False),
+        ("x", "xwhere", False),  # not across the completion's end into the question
+        ("x", "WHERE is", True),
+    ],
+)
+def test_texts_are_found_as_they_are_read(
+    tmp_path: Path, said: str, wanted: str, found: bool
+) -> None:
+    record = a_record(0, "0.0", 0, text=said, question="where is it")
+    index = ready(a_run(tmp_path / "run", {"step-000000.jsonl": [record]}))
+    for offset, rows in ((0, 1), (1, 0)):
+        page = index.rollouts(Query(text=wanted, offset=offset))
+        assert (page.total, len(page.rows)) == ((1, rows) if found else (0, 0))
+
+
 # growing, changing, vanishing
 
 
@@ -319,7 +353,8 @@ def test_a_step_written_again_replaces_what_was(tmp_path: Path) -> None:
 
 
 def test_a_file_changed_in_place_is_read_anew(tmp_path: Path) -> None:
-    folder = a_run(tmp_path / "run", {"step-000000.jsonl": [a_record(0, "0.0", 0, text="before")]})
+    long = a_record(0, "0.0", 0, text="before" + "." * 2000)  # far before the end
+    folder = a_run(tmp_path / "run", {"step-000000.jsonl": [long]})
     index = ready(folder)
     path = folder / "rollouts" / "step-000000.jsonl"
     path.write_text(path.read_text().replace("before", "behind"))  # the same size
@@ -332,6 +367,9 @@ def test_a_file_changed_in_place_is_read_anew(tmp_path: Path) -> None:
     )
     index.refresh()
     assert keys(index) == [(0, "0.9", 0), (0, "0.9", 1)]
+    path.write_text(json.dumps(a_record(0, "0.3", 0, text="z" * 3000)) + "\n")  # longer, another
+    index.refresh()
+    assert keys(index) == [(0, "0.3", 0)]
 
 
 def test_a_vanished_file_is_dropped(tmp_path: Path) -> None:
