@@ -17,6 +17,7 @@ from types import TracebackType
 
 from mmrl.errors import ConfigError
 from mmrl.inspector.index import RolloutIndex
+from mmrl.inspector.pictures import Pictures
 from mmrl.inspector.runs import RunFiles, discover
 from mmrl.media.workers import DecodePool
 
@@ -39,6 +40,8 @@ class Page:
     """A folder of this server for exports and uploads; `close` removes it."""
     pool: DecodePool
     """Decodes clips in processes that can be killed."""
+    pictures: Pictures
+    """Loads the media of runs."""
 
     @classmethod
     def open(
@@ -55,6 +58,7 @@ class Page:
             folder = _folder(given, "--model")
             name = folder.name if folder.name not in named else str(folder)
             named[name] = folder
+        pool = DecodePool(1, _CLIP_LIMIT_S)
         runs = {run.name: run for run in discover(paths, data_roots=roots)}
         return cls(
             runs=runs,
@@ -62,7 +66,8 @@ class Page:
             data_roots=roots,
             models=named,
             scratch=Path(tempfile.mkdtemp(prefix="mmrl-inspect-")),
-            pool=DecodePool(1, _CLIP_LIMIT_S),
+            pool=pool,
+            pictures=Pictures(pool),
         )
 
     def close(self) -> None:
