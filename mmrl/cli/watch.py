@@ -182,8 +182,8 @@ class Watcher:
             self.terminal.print(closing_table(summary["table"]))
         stopped = f" ({visible_line(str(summary['stopped']))})" if summary.get("stopped") else ""
         self._say(f"the run has ended after {summary.get('steps')} steps{stopped}")
-        if (self.folder / "report.html").is_file():
-            self._say(f"report  {self.folder / 'report.html'}")
+        report = self.folder / "report.html"
+        self._say(f"report  {report if report.is_file() else f'mmrl report {self.folder}'}")
 
     def _say(self, text: str) -> None:
         self.terminal.print(text, markup=False)

@@ -95,6 +95,7 @@ def test_a_warning_is_told_once(tmp_path: Path) -> None:
     world.watcher.follow()
     told = [line for line in world.lines() if line.startswith("warning (truncated) at step 39")]
     assert len(told) == 1
+    assert world.lines()[-1] == f"report  mmrl report {tmp_path / 'run'}"
 
 
 def test_silence_is_said_once_and_ends_with_the_next_line(tmp_path: Path) -> None:
