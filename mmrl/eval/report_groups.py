@@ -49,7 +49,10 @@ def groups_html(folder: Path) -> str:
     if not keys:
         return ""
     out, seen = ["<h2>Groups</h2>"], set[tuple[Path, str]]()
-    out.append(f'<p class="dim">Chosen among {len(keys)} groups of all written steps.</p>')
+    out.append(
+        f'<p class="dim">Chosen among {len(keys)} groups of all written steps. On pictures: '
+        "the reference dashed green, answers in pink, the best one strongest.</p>"
+    )
     for title, chosen in choose(keys):
         fresh = [k for k in chosen if (k.file, k.draw) not in seen]
         if fresh:
@@ -155,7 +158,7 @@ def _group(folder: Path, key: GroupKey) -> str:
     if len(ranked) > MOST_ROLLOUTS:
         shown.append(f'<p class="dim">and {len(ranked) - MOST_ROLLOUTS} more rollouts</p>')
     return (
-        f'<article class="group"><div class="media">{media_html(folder, first)}</div>'
+        f'<article class="group"><div class="media">{media_html(folder, ranked)}</div>'
         f'<div class="said"><p class="question">{_cut(str(first.get("question")), 1000)}</p>'
         f'<p>Target <code>{_cut(target, 500)}</code></p><p class="dim">'
         f"{safe_html(' · '.join(facts))}</p>{''.join(shown)}</div></article>"

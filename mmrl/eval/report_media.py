@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from mmrl.errors import MediaError
+from mmrl.eval.report_marks import marks_svg
 from mmrl.media.image import open_image
 from mmrl.media.plan import MediaBudget, VideoPlan
 from mmrl.media.store import MediaStore
@@ -29,10 +30,15 @@ FRAMES, FRAME_SIDE = 8, 160
 _SMALL = 200
 
 
-def media_html(folder: Path, row: Mapping[str, Any], most: int = 4) -> str:
-    """The pictures and clips of a rollout record, or what kept each from being shown."""
-    media = row.get("media") or ()
-    shown = [_medium(folder, medium) for medium in media[:most]]
+def media_html(folder: Path, rows: Sequence[Mapping[str, Any]], most: int = 4) -> str:
+    """The pictures and clips of a group's records, or what kept each from being shown.
+
+    Pictures carry what the rollouts (the first strongest) and the reference draw on them.
+    """
+    media = rows[0].get("media") or ()
+    shown = [
+        _medium(folder, medium, marks_svg(rows, place)) for place, medium in enumerate(media[:most])
+    ]
     if len(media) > most:
         shown.append(f'<p class="dim">and {len(media) - most} more</p>')
     return "".join(shown)
@@ -48,7 +54,7 @@ def confined(folder: Path, name: str) -> Path | None:
         return None
 
 
-def _medium(folder: Path, medium: Mapping[str, Any]) -> str:
+def _medium(folder: Path, medium: Mapping[str, Any], marks: str) -> str:
     name = str(medium.get("file"))
     path = confined(folder, name)
     if path is None:
@@ -57,7 +63,8 @@ def _medium(folder: Path, medium: Mapping[str, Any]) -> str:
     try:
         if kind == "video":
             return _strip(path)
-        return _img(open_image(MediaRef(kind="image", path=path)), LARGEST)
+        image = _img(open_image(MediaRef(kind="image", path=path)), LARGEST)
+        return f'<div class="drawn">{image}{marks}</div>'
     except MediaError as error:
         return f'<p class="dim">cannot be shown: {safe_html(error.reason)}</p>'
 

@@ -40,6 +40,14 @@ border-radius:8px;padding:1rem;margin:.8rem 0}
 @media(max-width:45rem){.group{grid-template-columns:1fr}}
 .media img{max-width:100%;border-radius:4px;display:block;margin-bottom:.4rem}
 .media img.pixels{width:100%;max-width:16rem;image-rendering:pixelated}
+.drawn{position:relative;width:fit-content;margin-bottom:.4rem}
+.drawn img{margin:0!important}
+.drawn svg{position:absolute;inset:0;width:100%;height:100%;overflow:hidden}
+.drawn polyline{fill:none;stroke-width:1.2px;vector-effect:non-scaling-stroke;
+stroke-linecap:round;stroke:#ff2fd0;opacity:.45}
+.drawn .first{stroke-width:2.5px;opacity:1}
+.drawn .gold{stroke:#19d35b;stroke-width:2.5px;opacity:1;stroke-dasharray:6 3}
+.drawn .dot{stroke-width:9px;stroke-dasharray:none}
 .strip{display:grid;grid-template-columns:1fr 1fr;gap:.3rem}
 .strip figure{margin:0}.strip img,.strip img.pixels{width:100%;margin:0}
 .strip figcaption{font-size:.75rem;color:var(--dim)}

@@ -231,7 +231,7 @@ def picture(path: Path, size: tuple[int, int] = (40, 30)) -> None:
 
 
 def with_medium(run: Path, kind: str, file: str) -> str:
-    return media_html(run, {"media": [{"kind": kind, "file": file}]})
+    return media_html(run, [{"media": [{"kind": kind, "file": file}]}])
 
 
 def test_a_picture_of_the_run_is_embedded_small(run: Path) -> None:
@@ -244,6 +244,31 @@ def test_a_picture_of_the_run_is_embedded_small(run: Path) -> None:
     assert '<img class="pixels" alt="" src="data:image/png;' in with_medium(
         run, "image", "media/b.png"
     )
+
+
+def test_answers_and_reference_are_drawn_over_their_picture(run: Path) -> None:
+    picture(run / "rollouts" / "media" / "a.png")
+    media = [{"kind": "image", "file": "media/a.png"}] * 2
+    box = {"medium": 0, "box": [0.25, 0.5, 0.75, 1.5], "label": HOSTILE}
+    point = {"medium": 1, "point": [0.1, 0.2], "label": ""}
+    route = {"medium": 0, "line": [[0, 0], [1, 1]], "label": ""}
+    bad = {"medium": 0, "box": ['"><script>', 0, 1, 1], "label": ""}
+    rows = [
+        {"media": media, "overlay": {"boxes": [box, bad], "points": [point]}, "gold_overlay": None},
+        {"media": media, "overlay": {"routes": [route]}, "gold_overlay": {"boxes": [box]}},
+    ]
+    first, second = media_html(run, rows).split("</svg>")[:2]
+    corners = "0.2500,0.5000 0.7500,0.5000 0.7500,1.5000 0.2500,1.5000 0.2500,0.5000"
+    assert re.findall(r'class="([^"]*)" points="([^"]*)"', first) == [
+        ("answer", "0.0000,0.0000 1.0000,1.0000"),
+        ("answer first", corners),  # last drawn: the best answer lies on top
+    ]
+    assert re.findall(r'class="([^"]*)" points="([^"]*)"', second) == [
+        ("answer first dot", "0.1000,0.2000 0.1000,0.2000")
+    ]
+    gold = media_html(run, rows[1:])
+    assert f'<polyline class="gold" points="{corners}"/></svg>' in gold
+    assert "script" not in first + second + gold
 
 
 def test_a_clip_is_a_strip_with_seconds(run: Path) -> None:
