@@ -8,9 +8,21 @@ from mmrl import __version__
 from mmrl.cli import commands
 from mmrl.cli.check import check
 from mmrl.cli.doctor import doctor
+from mmrl.cli.inspect import inspect
 from mmrl.cli.show import TOPICS, show
 
-COMMANDS = ("train", "eval", "check", "show", "score", "report", "watch", "bench", "doctor")
+COMMANDS = (
+    "train",
+    "eval",
+    "check",
+    "show",
+    "score",
+    "report",
+    "inspect",
+    "watch",
+    "bench",
+    "doctor",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -107,6 +119,33 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("run_folder", metavar="RUN", help="run folder")
     report.add_argument("--to", metavar="FILE.html", help="instead of report.html in the folder")
 
+    inspected = command("inspect", inspect, "a page in the browser that shows what the model does")
+    inspected.add_argument(
+        "runs", metavar="RUN", nargs="+", help="run folder, or a folder with runs"
+    )
+    inspected.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at; others than this machine's "
+        "own need a password in MMRL_INSPECT_PASSWORD (127.0.0.1)",
+    )  # fmt: skip
+    inspected.add_argument("--port", type=_port, metavar="N", help="default: first free from 7860")
+    inspected.add_argument(
+        "--share", action="store_true", help="a public address through Gradio; needs a password"
+    )
+    inspected.add_argument(
+        "--data-root",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="media and data set files in this folder may be shown (may be given again)",
+    )
+    inspected.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a model to try, beside those of the runs (may be given again)",
+    )
+
     watched = command("watch", commands.watch, "follow a run that is trained in another shell")
     watched.add_argument("run_folder", metavar="RUN", help="run folder; may start later")
 
@@ -128,4 +167,11 @@ def _at_least_1(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"wanted at least 1; got {value}")
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"wanted a port from 1 to 65535; got {value}")
     return value
