@@ -245,6 +245,7 @@ class RolloutIndex:
         attempt = 0
         while True:
             try:
+                self._store.ensure()
                 with self._store.reading() as db:
                     return question(db)
             except sqlite3.Error as error:

@@ -590,25 +590,36 @@ def test_a_strange_index_file_is_made_anew(tmp_path: Path, harm: str) -> None:
     assert keys(ready(folder))[0] == (0, "0.0", 0)
 
 
-def test_an_index_broken_under_way_is_made_anew(tmp_path: Path) -> None:
-    folder = write_run(tmp_path / "a", steps=40, groups=2, size=4, tokens=False)
+@pytest.mark.parametrize("table", ["files", "groups", "rollouts", "parts"])
+@pytest.mark.parametrize("first", ["refresh", "ask"])
+def test_an_index_broken_inside_is_made_anew(tmp_path: Path, table: str, first: str) -> None:
+    folder = write_run(tmp_path / "a", steps=3, groups=2, size=4, tokens=False)
     index = ready(folder)
-    assert len(keys(index)) == 320
+    path = index.path
+    assert path is not None
     index.close()
-    path = folder / "rollouts" / ".index.sqlite"
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        file.seek(4096)
-        file.write(b"\xff" * (size - 4096))
+    db = sqlite3.connect(path)
+    asked = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+    page = db.execute(asked, (table,)).fetchone()[0]
+    db.close()
+    with path.open("r+b") as file:  # its tables are named as before; the rows of one are gone
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    if first == "refresh":
+        index.refresh()
+    assert index.rollouts(Query(parts={"format": (0, 1)})).total == 24
     index.refresh()
-    assert len(keys(index)) == 320
+    assert len(keys(index)) == 24
+    assert index.groups(Query()).total == 6
 
 
 @pytest.mark.parametrize(
     "forged",
     [
         "UPDATE rollouts SET offset = 1000000000", "UPDATE rollouts SET offset = offset + 1",
-        "UPDATE rollouts SET offset = 0", "UPDATE rollouts SET length = 5",
+        "UPDATE rollouts SET offset = 0",
+        "UPDATE rollouts SET offset = 0, length = (SELECT length FROM rollouts WHERE offset = 0)",
+        "UPDATE rollouts SET length = 5",
         "UPDATE rollouts SET length = -1", "UPDATE rollouts SET length = 4000000000000",
         "UPDATE rollouts SET offset = -5", "UPDATE files SET name = '../config.yaml'",
     ],
