@@ -41,7 +41,7 @@ border-radius:8px;padding:1rem;margin:.8rem 0}
 .media img{max-width:100%;border-radius:4px;display:block;margin-bottom:.4rem}
 .media img.pixels{width:100%;max-width:16rem;image-rendering:pixelated}
 .drawn{position:relative;width:fit-content;margin-bottom:.4rem}
-.drawn img{margin:0!important}
+.drawn img{margin:0!important}.drawn img.pixels{width:16rem}
 .drawn svg{position:absolute;inset:0;width:100%;height:100%;overflow:hidden}
 .drawn polyline{fill:none;stroke-width:1.2px;vector-effect:non-scaling-stroke;
 stroke-linecap:round;stroke:#ff2fd0;opacity:.45}
