@@ -24,8 +24,8 @@ from mmrl.data.registry import DATASETS, open_data
 from mmrl.data.spec import CFG_FOLDER, DEFAULT_SPLIT, dataset_files, load_spec
 from mmrl.data.view import SampleView, gold_answer, media_info
 from mmrl.errors import ConfigError, DataError, MediaError, MmrlError, nearest
-from mmrl.inspector.draw import Frames, draw_picture, draw_strip
 from mmrl.inspector.load import load_ref
+from mmrl.inspector.pictures import drawn
 from mmrl.media.store import MediaStore
 from mmrl.media.workers import DecodePool
 from mmrl.tasks.base import TASKS
@@ -75,7 +75,7 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Seen:
-    """One medium of a sample: the picture or strip with the reference drawn, or why there is none.
+    """One medium of a sample: its picture or strip with the reference on it, or why there is none.
 
     `info` is None where not even the header can be read.
     """
@@ -98,6 +98,8 @@ class Look:
     sample: Sample | None = None
     gold: str | None = None
     media: tuple[Seen, ...] = ()
+    marked: bool = False
+    """Whether the reference draws anything."""
     problems: tuple[str, ...] = ()
 
 
@@ -201,7 +203,14 @@ class Catalogue:
             self._seen(number, ref, info, overlay)
             for number, (ref, info) in enumerate(zip(refs, infos, strict=True))
         )
-        return replace(found, sample=sample, gold=gold, media=media, problems=tuple(problems))
+        return replace(
+            found,
+            sample=sample,
+            gold=gold,
+            media=media,
+            marked=overlay is not None and not overlay.is_empty,
+            problems=tuple(problems),
+        )
 
     def _info(self, ref: MediaRef) -> MediaInfo | str:
         """What the header says, or why it cannot be read."""
@@ -219,7 +228,7 @@ class Catalogue:
             loaded = load_ref(ref, pool=self._pool)
         except MediaError as error:
             return Seen(kind=ref.kind, info=info, problem=f"{error} ({error.reason})")
-        return Seen(kind=ref.kind, info=info, drawn=drawn(loaded, overlay, number))
+        return Seen(kind=ref.kind, info=info, drawn=drawn(loaded, overlay, (), number=number))
 
     def _open(self, name: str, choice: Choice) -> SampleView:
         """The view of a data set, opened once as long as it is among the last few."""
@@ -266,13 +275,6 @@ class Catalogue:
         for name in DATASETS:
             found.setdefault(name if name not in found else f"registered/{name}", {"dataset": name})
         return found
-
-
-def drawn(medium: Image.Image | Frames, gold: Overlay | None, number: int) -> Image.Image:
-    """The picture, or the strip of frames, with the reference of medium `number` on it."""
-    if isinstance(medium, Frames):
-        return draw_strip(medium, gold, medium=number)
-    return draw_picture(medium, gold, medium=number)
 
 
 def _says_source(path: Path) -> bool:

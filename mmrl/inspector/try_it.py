@@ -226,6 +226,15 @@ def question_about(
     )
 
 
+def spaces_of(task: str) -> tuple[str | None, str | None]:
+    """The spaces of target and answers that a task's own samples have; None where it has none."""
+    known = TASKS.get(task)
+    if known.world is None:
+        return None, None
+    meta = known.world(0, split="train", seed=0, **known.world_options).meta
+    return meta.get("coord_space"), meta.get("answer_space") or meta.get("coord_space")
+
+
 def _plain_task(task: Task) -> Task:
     """The task with a template that adds nothing, registered when it is first asked for."""
     name = f"{task.name}:{PLAIN}"

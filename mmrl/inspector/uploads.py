@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import stat
 import subprocess
 import sys
+import threading
+from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +33,8 @@ MAX_PIXELS = 36_000_000
 """Of a picture or a frame: a photo of 6,000 by 6,000."""
 MAX_SECONDS = 600.0
 """Of a clip; the model sees a few dozen frames of it anyway."""
+MOST_HELD = 512 * 2**20
+"""Bytes of all uploads that are held."""
 LIMIT_S = 60.0
 """For the trying process, its start on a busy machine included; it may compute a third of it."""
 FORMATS = "PNG, JPEG, WebP, GIF, BMP; MP4, MOV, WebM, Matroska, AVI"
@@ -61,6 +66,41 @@ class Upload:
     @property
     def ref(self) -> MediaRef:
         return MediaRef(kind=self.kind, data=self.data)
+
+
+class Shelf:
+    """Uploads that readers of the page hold, by a name that cannot be guessed; bounded as a whole,
+    the oldest go first. Safe to share between threads."""
+
+    def __init__(self, most_bytes: int = MOST_HELD) -> None:
+        self._most = most_bytes
+        self._held: OrderedDict[str, Upload] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def put(self, upload: Upload) -> str:
+        """Holds an upload and returns its name."""
+        name = secrets.token_hex(16)
+        with self._lock:
+            self._held[name] = upload
+            while sum(len(u.data) for u in self._held.values()) > self._most and len(self) > 1:
+                self._held.popitem(last=False)
+        return name
+
+    def get(self, name: str) -> Upload:
+        """The upload of that name; a MediaError (`missing`) where it is held no more."""
+        with self._lock:
+            upload = self._held.get(name)
+        if upload is None:
+            raise MediaError("the upload is held no more; upload it again", reason="missing")
+        return upload
+
+    def drop(self, name: str) -> None:
+        """Forgets an upload."""
+        with self._lock:
+            self._held.pop(name, None)
+
+    def __len__(self) -> int:
+        return len(self._held)
 
 
 def read_upload(path: Path, folder: Path, *, limit_s: float = LIMIT_S) -> Upload:
