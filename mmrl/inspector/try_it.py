@@ -39,6 +39,7 @@ WAIT_S = 900.0
 """For the questions before it."""
 PLAIN = "as it stands"
 """The template that adds nothing to a question."""
+_registering = threading.Lock()
 _CLOCK = Clock(step=0, stage="try", stage_step=0, stage_steps=1)
 _BROKEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 """What a reward may raise at a target of a foreign form."""
@@ -238,8 +239,9 @@ def spaces_of(task: str) -> tuple[str | None, str | None]:
 def _plain_task(task: Task) -> Task:
     """The task with a template that adds nothing, registered when it is first asked for."""
     name = f"{task.name}:{PLAIN}"
-    if name not in TASKS:
-        TASKS.add(name, replace(task, name=name, template="{question}", world=None, levels={}))
+    with _registering:
+        if name not in TASKS:
+            TASKS.add(name, replace(task, name=name, template="{question}", world=None, levels={}))
     return TASKS.get(name)
 
 
