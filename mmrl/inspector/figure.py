@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmrl.errors import ConfigError
-from mmrl.inspector.safe import visible
+from mmrl.parse.visible import visible
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Of runs, in order: told apart by every kind of colour vision (Okabe and Ito)."""

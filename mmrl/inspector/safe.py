@@ -9,81 +9,23 @@ from __future__ import annotations
 
 import html
 import json
-import re
 import unicodedata
 from typing import Any
 
+from mmrl.parse.visible import HIDDEN, signs
+
 MOST = 20_000
 """Characters of a text that are shown: a page of 16 rollouts stays under a few megabytes."""
-
-# Controls but tab and newline; format characters; separators of lines and paragraphs; lone
-# surrogates; noncharacters; letters and marks without a glyph. Variation selectors 15 and 16 stay:
-# every other emoji has one. The Arabic and Kaithi signs of category Cf have a glyph.
-_HIDDEN = re.compile(
-    "["
-    "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ud800-\udfff\ufdd0-\ufdef"
-    "\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
-    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-    + "".join(
-        chr(plane + 0xFFFE) + chr(plane + 0xFFFF) for plane in range(0x10000, 0x110000, 0x10000)
-    )
-    + "]+"
-)
-
-# Spelt out: many fonts have no glyph for the control pictures U+2400 to U+2421.
-_ASCII = [
-    "NUL",
-    "SOH",
-    "STX",
-    "ETX",
-    "EOT",
-    "ENQ",
-    "ACK",
-    "BEL",
-    "BS",
-    "HT",
-    "LF",
-    "VT",
-    "FF",
-    "CR",
-    "SO",
-    "SI",
-    "DLE",
-    "DC1",
-    "DC2",
-    "DC3",
-    "DC4",
-    "NAK",
-    "SYN",
-    "ETB",
-    "CAN",
-    "EM",
-    "SUB",
-    "ESC",
-    "FS",
-    "GS",
-    "RS",
-    "US",
-]
-
-
-def visible(text: str) -> str:
-    """The text with a sign for every character that does not show: «ESC», «U+202E».
-
-    Tab, newline and every printing character stay as they are; the result encodes as UTF-8.
-    """
-    return _HIDDEN.sub(lambda found: "".join(map(_sign, found[0])), text)
 
 
 def inert(text: str) -> str:
     """HTML of a text, without a box around it: escaped, hidden characters as marked signs."""
     out, end = [], 0
-    for found in _HIDDEN.finditer(text):
+    for found in HIDDEN.finditer(text):
         out.append(html.escape(text[end : found.start()]))
         names = ", ".join(dict.fromkeys(_name(c) for c in found[0][:3]))
-        signs = "".join(map(_sign, found[0]))
-        out.append(f'<span class="mm-sign" title="{html.escape(names)}">{signs}</span>')
+        title = html.escape(names)
+        out.append(f'<span class="mm-sign" title="{title}">{signs(found[0])}</span>')
         end = found.end()
     out.append(html.escape(text[end:]))
     return "".join(out)
@@ -118,13 +60,6 @@ def value_html(value: Any, *, most: int = 2000) -> str:
 def box(inner: str) -> str:
     """The frame of a text: it takes its direction from the text and lets nothing out."""
     return f'<div class="mm-text" dir="auto">{inner}</div>'
-
-
-def _sign(character: str) -> str:
-    code = ord(character)
-    if code < 0x20:
-        return f"«{_ASCII[code]}»"
-    return "«DEL»" if code == 0x7F else f"«U+{code:04X}»"
 
 
 def _name(character: str) -> str:

@@ -174,7 +174,7 @@ def test_names_in_the_log_cannot_move_the_cursor(tmp_path: Path) -> None:
     world.end(stopped=name)
     world.watcher.follow()
     assert "\x1b" not in world.out.getvalue()
-    assert world.out.getvalue().count("␛[2Jx") == 4
+    assert world.out.getvalue().count("«ESC»[2Jx") == 4
 
 
 def test_a_broken_line_is_passed_over(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from mmrl.errors import ConfigError, DataError
 from mmrl.inspector.curves import TITLES, Curves, RunRecords
 from mmrl.inspector.figure import COLOURS, label
-from mmrl.inspector.safe import visible
 from mmrl.inspector.seeds import band_of, seed_groups
+from mmrl.parse.visible import visible
 
 pytest.importorskip("plotly")
 

@@ -126,7 +126,7 @@ def test_what_is_no_run_folder_is_refused_with_the_nearest(tmp_path: Path) -> No
         RunFiles(tmp_path / "notes")
     with pytest.raises(ConfigError, match="found a file"):
         RunFiles(tmp_path / "quickstart" / "config.yaml")
-    with pytest.raises(ConfigError, match="a␀b: no such folder"):
+    with pytest.raises(ConfigError, match="a«NUL»b: no such folder"):
         RunFiles("a\0b")
     (tmp_path / "notes" / "config.yaml").write_text("title: not a recipe\n")
     with pytest.raises(ConfigError, match="with a policy"):

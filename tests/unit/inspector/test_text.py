@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrl.inspector.diff import matching_blocks
-from mmrl.inspector.safe import visible
 from mmrl.inspector.text import (
     CSS,
     completion_html,
@@ -28,6 +27,7 @@ from mmrl.inspector.text import (
     verdict_words,
 )
 from mmrl.parse.completion import parse_completion
+from mmrl.parse.visible import visible
 from mmrl.types import Verdict
 
 HOSTILE = {

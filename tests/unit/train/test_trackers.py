@@ -106,7 +106,7 @@ def test_rows_hold_a_few_groups_with_small_pictures_and_cut_texts() -> None:
     assert (row.reward, row.advantage, row.parts_text) == (0.25, -0.5, "iou 0.250, format 1.000")
     assert (other.reward, other.advantage) == (None, None)
     assert other.parts_text == "iou none, format 1.000"
-    assert "␛" in row.completion and "\x1b" not in row.completion
+    assert "«ESC»" in row.completion and "\x1b" not in row.completion
     credited = a_credited()
     long = replace(credited.group.rollouts[0], text="x" * 5000)
     group = replace(credited.group, rollouts=(long,))
