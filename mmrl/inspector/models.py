@@ -141,6 +141,7 @@ def named(known: Mapping[str, Checkpoint], name: str) -> Checkpoint:
 
 
 def _load(checkpoint: Checkpoint) -> Doors:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from mmrl.train.assemble import load_models
@@ -154,7 +155,7 @@ def _load(checkpoint: Checkpoint) -> Doors:
             doors.policy.load_trainable_state(state)
     except MmrlError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         # what transformers, safetensors and PEFT raise for files that are none of theirs
         text = f"{checkpoint.name}: cannot be loaded: {type(error).__name__}: {error}"
         raise PolicyError(text[:800]) from error

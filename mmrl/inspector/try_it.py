@@ -157,7 +157,7 @@ class Studio:
         ticket.start(ticket.wait_s)
         try:
             while not self._turn.acquire(timeout=0.1):
-                ticket.status = f"waiting, {self._waiting - 1} before it"
+                ticket.status = f"waiting for its turn, {self._waiting} in line"
                 ticket.check()
         finally:
             with self._count:
