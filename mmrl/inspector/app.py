@@ -11,7 +11,7 @@ from mmrl.inspector.html_parts import note
 from mmrl.inspector.links import Where, from_link, to_link
 from mmrl.inspector.page import Page
 from mmrl.inspector.script import help_html
-from mmrl.inspector.views import compare, curves, rollouts
+from mmrl.inspector.views import compare, curves, rollouts, samples, try_it
 from mmrl.inspector.views.shared import QUIET, Shared, follow_link
 
 TITLE = "mmrl inspect"
@@ -35,7 +35,7 @@ def build_app(page: Page) -> gr.Blocks:
         message = gr.HTML(elem_id="mi-message")
         gr.HTML(help_html(), elem_id="mi-helpbox")
         link = gr.Textbox(visible="hidden", elem_id="mi-link", show_label=False)
-        where = gr.State(Where())
+        where = gr.State(Where(run=next(iter(page.runs))))
         tabs: dict[str, gr.Tab] = {}
         openers = {}
         with gr.Tabs(elem_id="mi-tabs") as bar:
@@ -48,6 +48,10 @@ def build_app(page: Page) -> gr.Blocks:
             for view, lay_out in views.items():
                 with gr.Tab(_NAMES[view], id=view) as tabs[view]:
                     openers[view] = lay_out(page, shared)
+            with gr.Tab(_NAMES["samples"], id="samples") as tabs["samples"]:
+                samples.tab(page)
+            with gr.Tab(_NAMES["try"], id="try") as tabs["try"]:
+                try_it.tab(page)
         copy.click(None, js="() => window.mmrlCopy()", **QUIET)
         theme.click(None, js="() => window.mmrlTheme()", **QUIET)
         keys.click(None, js="() => window.mmrlHelp()", **QUIET)

@@ -144,9 +144,8 @@ def _card(
 ) -> str:
     gained = advantage_of(record)
     word = outcome_word(record)
-    mark = (
-        f'<span class="mi-{word}">{"✓" if word == "right" else "✗"} {word}</span>' if word else ""
-    )
+    sign = {"right": "✓", "wrong": "✗"}.get(word, "")
+    mark = f'<span class="mi-{word}" title="{word}">{sign}</span>' if word else ""
     cut = ' class="mi-cut"' if record.get("stop") == "length" else ""
     tokens, stop = number(record.get("num_tokens")), short(record.get("stop"), 40)
     score = f"{short(record.get('score_name') or 'score', 40)} {number(record.get('score'))}"

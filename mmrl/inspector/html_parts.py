@@ -113,18 +113,19 @@ def parts_table(record: Mapping[str, Any]) -> str:
         value, weight = real(parts.get(name)), real(weights.get(name))
         adds = value * weight if value is not None and weight is not None else None
         width = 100 * min(1.0, max(0.0, value)) if value is not None else 0.0
+        times = "–" if weight is None else f"{weight:.3g}"
         rows.append(
-            f'<tr><th scope="row">{short(name, 60)}</th>'
-            f'<td class="mi-meter"><b style="width:{width:.1f}%"></b></td>'
-            f"<td>{number(value)}</td><td>× {number(weight)}</td><td>{number(adds)}</td></tr>"
+            f'<tr><th scope="row">{short(name, 60)}<span class="mi-meter">'
+            f'<b style="width:{width:.1f}%"></b></span></th>'
+            f"<td>{number(value)}</td><td>× {times}</td><td>{number(adds)}</td></tr>"
         )
         if failures.get(name):
             rows.append(
-                f'<tr class="mi-failed"><td colspan="5">{short(failures[name], 300)}</td></tr>'
+                f'<tr class="mi-failed"><td colspan="4">{short(failures[name], 300)}</td></tr>'
             )
     if not rows:
         return ""
-    head = "<tr><th>part</th><th></th><th>value</th><th>weight</th><th>adds</th></tr>"
+    head = "<tr><th>part</th><th>value</th><th>weight</th><th>adds</th></tr>"
     return f'<table class="mi-parts"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
 
 

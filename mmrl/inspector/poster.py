@@ -14,7 +14,7 @@ from mmrl.inspector.draw import GOLD, MOST_LAYERS, PREDICTED, Layer
 from mmrl.inspector.html_group import Media, advantage_of
 from mmrl.inspector.html_parts import number, outcome_word, signed
 from mmrl.inspector.pictures import drawn, overlay_of
-from mmrl.inspector.safe import visible
+from mmrl.parse.visible import visible
 
 WIDTH = 1200
 """Pixels across, whatever the group."""
@@ -23,6 +23,7 @@ MAX_HEIGHT = 8000
 _PAD, _LINE, _CARD_LINES = 16, 18, 9
 _PAPER, _INK, _DIM, _SOFT = (255, 255, 255), (25, 30, 38), (100, 108, 120), (243, 244, 246)
 _COLUMNS = 3
+_NARROWEST = 360
 
 
 def poster(records: Sequence[Mapping[str, Any]], media: Media, *, run: str) -> Image.Image:
@@ -30,15 +31,20 @@ def poster(records: Sequence[Mapping[str, Any]], media: Media, *, run: str) -> I
     letters, small = pen.font(14), pen.font(12)
     first = records[0]
     pictures = _media(records, media)
-    top = max((p.height for p in pictures), default=0)
     side = WIDTH - 2 * _PAD
-    asked = _wrapped(str(first.get("question") or ""), letters, side, 6)
-    target = _wrapped("target: " + _short(first.get("target")), small, side, 2)
+    used = sum(p.width + _PAD for p in pictures)
+    high = max((p.height for p in pictures), default=0)
+    beside = bool(pictures) and side - used >= _NARROWEST  # the words stand right of the media
+    room = side - used if beside else side
+    asked = _wrapped(str(first.get("question") or ""), letters, room, 6)
+    target = _wrapped("target: " + _short(first.get("target")), small, room, 2)
+    said = _LINE * (len(asked) + len(target))
+    top = max(high, said) if beside else high + (_PAD if pictures else 0) + said
     wide = (side - (_COLUMNS - 1) * _PAD) // _COLUMNS
     cards = [_card(g, r, wide, small) for g, r in enumerate(records[:MOST_CARDS])]
     rows = [cards[i : i + _COLUMNS] for i in range(0, len(cards), _COLUMNS)]
     heights = [max(c.height for c in row) for row in rows]
-    height = 2 * _PAD + _LINE + top + _PAD + _LINE * (len(asked) + len(target)) + _PAD
+    height = 2 * _PAD + _LINE + top + _PAD
     height += sum(heights) + _PAD * len(heights)
     sheet = Image.new("RGB", (WIDTH, min(height, MAX_HEIGHT)), _PAPER)
     board = ImageDraw.Draw(sheet)
@@ -56,18 +62,17 @@ def poster(records: Sequence[Mapping[str, Any]], media: Media, *, run: str) -> I
     for shown in pictures:
         sheet.paste(shown, (x, y))
         x += shown.width + _PAD
-    y += top + _PAD
-    for line in asked:
-        board.text((_PAD, y), line, _INK, letters)
-        y += _LINE
-    for line in target:
-        board.text((_PAD, y), line, GOLD, small)
-        y += _LINE
+    left = _PAD + used if beside else _PAD
+    below = y if beside or not pictures else y + high + _PAD
+    lines = [(line, _INK, letters) for line in asked] + [(line, GOLD, small) for line in target]
+    for i, (line, colour, font) in enumerate(lines):
+        board.text((left, below + i * _LINE), line, colour, font)
+    y += top
     y += _PAD
-    for row, high in zip(rows, heights, strict=True):
+    for row, tall in zip(rows, heights, strict=True):
         for column, card in enumerate(row):
             sheet.paste(card, (_PAD + column * (wide + _PAD), y))
-        y += high + _PAD
+        y += tall + _PAD
     return sheet
 
 
@@ -105,7 +110,7 @@ def _card(g: int, record: Mapping[str, Any], wide: int, letters: Any) -> Image.I
     card = Image.new("RGB", (wide, 34 + _LINE * (len(lines) + len(told)) + 10), _SOFT)
     board = ImageDraw.Draw(card)
     board.rectangle((0, 0, wide, 3), fill=PREDICTED[g % len(PREDICTED)])
-    reward, gained = number(record.get("reward")), signed(advantage_of(record))
+    reward, gained = number(record.get("reward")), signed(advantage_of(record)).replace("−", "-")
     head = f"{g}   {outcome_word(record)}   reward {reward}   advantage {gained}"
     board.text((10, 10), pen_text(head), _INK, letters)
     y = 32

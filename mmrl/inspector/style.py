@@ -95,7 +95,7 @@ font-weight:650;padding:0 .3em}
 .mi-card .mm-legend,.mi-legend .mm-text{display:none}
 .mi-reward{font-weight:650;margin-left:auto;font-size:1rem}
 .mi-gain{color:var(--mi-dim);display:flex;align-items:center;gap:.35em}
-.mi-balance{position:relative;display:inline-block;width:3.2rem;height:9px;
+.mi-balance{position:relative;display:inline-block;width:2.6rem;height:9px;
 background:linear-gradient(var(--mi-dim),var(--mi-dim)) 50%/1px 100% no-repeat,var(--mi-track);
 border-radius:3px;overflow:hidden}
 .mi-balance b{position:absolute;top:0;bottom:0}
@@ -107,17 +107,16 @@ margin:.25rem 0}
 .mi-cut{color:var(--mm-bad);font-weight:600}
 .mi-parts,.mi-evidence{width:100%;border:0!important;border-collapse:collapse;font-size:.8rem;
 font-variant-numeric:tabular-nums;margin:.15rem 0!important}
-.mi-parts th,.mi-parts td,.mi-evidence th,.mi-evidence td{padding:.08rem .3rem!important;
+.mi-parts th,.mi-parts td,.mi-evidence th,.mi-evidence td{padding:.1rem .22rem!important;
 text-align:right;border:0!important;font-weight:400}
 .mi-parts td{white-space:nowrap}
 .mi-parts th:first-child,.mi-evidence th{text-align:left!important;overflow-wrap:anywhere;
 min-width:4.5rem}
 .mi-parts thead th{color:var(--mi-dim);font-size:.72rem}
-.mi-parts tbody tr{border-top:1px solid var(--mi-line)}
-.mi-meter{width:2.4rem;position:relative}
-.mi-meter b{position:absolute;left:.3rem;top:calc(50% - 3px);height:6px;
-max-width:calc(100% - .6rem);
-background:var(--mi-meter);border-radius:2px}
+.mi-group .mi-parts tr,.mi-group .mi-evidence tr{border:0!important;background:none!important}
+.mi-group .mi-parts tbody tr{border-top:1px solid var(--mi-line)!important}
+.mi-meter{display:block;height:4px;border-radius:2px;background:var(--mi-track);max-width:6rem}
+.mi-meter b{display:block;height:100%;background:var(--mi-meter);border-radius:2px}
 .mi-failed td{color:var(--mm-bad);text-align:left!important;white-space:normal}
 .mi-evidence caption{text-align:left;color:var(--mi-dim);font-size:.72rem}
 .mi-pair{display:grid;grid-template-columns:1fr 1fr;gap:.8rem}

@@ -47,7 +47,8 @@ def tab(page: Page, shared: Shared) -> Opener:
         chosen = place.sample or (samples[0] if samples else "")
         rows_a, rows_b = page.indexes[a].sample(chosen), page.indexes[b].sample(chosen)
         left = _nearest(rows_a, place.step, place.draw, 0)
-        right = _nearest(rows_b, place.step_b, place.draw_b, -1)
+        same = left.step if left and b != a else None  # of two runs: the same step
+        right = _nearest(rows_b, same if place.step_b is None else place.step_b, place.draw_b, -1)
         place = replace(place, run=a, other=b if b != a else "", sample=chosen)
         if left and right:
             place = replace(

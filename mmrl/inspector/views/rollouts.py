@@ -226,6 +226,8 @@ def tab(page: Page, shared: Shared) -> Opener:
 
     def tick(place: Where, at: int, seen: tuple[int, ...], follow: bool) -> list[Any]:
         """Looks for new rollouts; nothing on the page moves but the list, the range and notes."""
+        if place.view != "rollouts":
+            return [gr.skip()] * len(everything)
         index = page.indexes[place.run]
         words, found = looking.progress_note(index, _SLICE_S)
         if tuple(seen) == found:
