@@ -65,6 +65,8 @@ def train(
     done = folder.summary
     total = sum(s.steps for s in stages_of(run))
     if done is not None and (done["steps"] >= total or done["stopped"]):
+        if ranks.is_first and not (folder.path / "report.html").exists():
+            write_report(folder.path)  # killed between the summary and the report
         console.on_end({**done, "lines": [f"{folder.path} is finished; --fresh starts it anew"]})
         return RunResult(folder=folder.path, summary=done)
     set_threads(run.train.threads)

@@ -153,8 +153,10 @@ def test_a_finished_run_is_left_alone_and_fresh_starts_anew(policy, tmp_path):
     first = run(tmp_path)
     marked = tmp_path / "run" / "mark"
     marked.touch()
+    (tmp_path / "run" / "report.html").unlink()  # as if it was killed just before
     again = run(tmp_path)
     assert again.summary["seconds_total"] == first.summary["seconds_total"] and marked.exists()
+    assert (tmp_path / "run" / "report.html").exists()
     run(tmp_path, fresh=True)
     assert not marked.exists()
 
