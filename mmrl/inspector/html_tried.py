@@ -85,9 +85,12 @@ def _loaded(ref: MediaRef, pool: DecodePool) -> Loaded | MediaError:
 
 CSS = """
 .mi-upload{margin:.2rem 0!important}
-.mi-upload .mi-picture{max-height:13rem}
+.mi-upload .mi-picture{max-height:9rem}
+#mi-upload .wrap{font-size:.8rem!important;line-height:1.25!important;min-height:0!important;
+padding-top:1.3rem!important}
+#mi-upload .wrap svg{width:1.1rem}
 .mi-upload figcaption{font-size:.76rem;color:var(--mi-dim)}
-.mi-progress{height:4px;margin-top:.35rem}
+.mi-track.mi-progress{height:4px;margin-top:.35rem}
 .mi-progress b{left:0;background:var(--mi-accent)}
 .mi-tried .mi-group .mi-where{display:none}
 .mi-tried>.mi-where{margin-bottom:.5rem}

@@ -28,7 +28,7 @@ from mmrl.inspector.try_it import (
     question_about,
     spaces_of,
 )
-from mmrl.inspector.uploads import FORMATS, Shelf, read_upload
+from mmrl.inspector.uploads import FORMATS, MAX_BYTES, Shelf, read_upload
 from mmrl.inspector.views.samples import first_name, whole
 from mmrl.inspector.views.shared import QUIET
 from mmrl.parse.boxes import CoordSpace
@@ -54,6 +54,8 @@ def tab(page: Page) -> None:
     names = catalogue.names()
     data_first = first_name(page, names)
     tasks = [name for name in TASKS if ":" not in name]
+    task_first = data_first if data_first in tasks else "grounding"
+    space_first, written_first = spaces_of(task_first)
     spaces = [str(space) for space in CoordSpace]
     gr.HTML(f"<style>{CSS}</style>", elem_classes="mi-hidden")
     held = gr.State("")
@@ -62,13 +64,13 @@ def tab(page: Page) -> None:
             model = gr.Dropdown(*_models(studio), label="Model", elem_id="mi-model")
             source = gr.Radio([_OWN, _DATA], value=_OWN, label="Sample", elem_id="mi-source")
             with gr.Column(elem_classes="mi-tight") as own:
-                file = gr.File(label=f"Picture or clip ({FORMATS})", height=96, elem_id="mi-upload")
+                file = gr.File(label="Picture or clip", height=104, elem_id="mi-upload")
                 preview = gr.HTML(elem_id="mi-preview")
                 away = gr.Button("Remove", size="sm", visible=False, elem_id="mi-away")
                 question = gr.Textbox(
                     label="Question", lines=2, max_length=LONGEST_QUESTION, elem_id="mi-question"
                 )
-                task = gr.Dropdown(tasks, value="grounding", label="Task", elem_id="mi-task")
+                task = gr.Dropdown(tasks, value=task_first, label="Task", elem_id="mi-task")
                 plain = gr.Checkbox(label="without the task's template", container=False)
             with gr.Column(visible=False, elem_classes="mi-tight") as given:
                 data = gr.Dropdown(names, value=data_first, label="Data set", elem_id="mi-try-data")
@@ -99,14 +101,18 @@ def tab(page: Page) -> None:
                     elem_id="mi-target-text",
                 )
                 target_space = gr.Dropdown(
-                    spaces, value="abs_original", label="Its boxes and points are in"
+                    spaces,
+                    value=space_first or "abs_original",
+                    label="Its boxes and points are in",
                 )
                 answer_space = gr.Dropdown(
-                    [_FAMILY, *spaces], value=_FAMILY, label="Answers are written in"
+                    [_FAMILY, *spaces],
+                    value=written_first or _FAMILY,
+                    label="Answers are written in",
                 )
         with gr.Column(scale=3):
             status = gr.HTML(elem_id="mi-try-status")
-            shown = gr.HTML(elem_id="mi-tried")
+            shown = gr.HTML(note(_hint(studio)), elem_id="mi-tried")
 
     def admit(path: str | None, before: str) -> list[Any]:
         """Takes an upload in: its file is gone afterwards, the medium is held or refused."""
@@ -206,6 +212,20 @@ def tab(page: Page) -> None:
     away.click(remove, held, [held, preview, away], **QUIET)
     ask.click(run, list(fields.values()), [status, shown], concurrency_limit=_AT_ONCE, **QUIET)
     stop.click(cancel, None, None, queue=False, **QUIET)
+
+
+def _hint(studio: Studio) -> str:
+    """What can be done here, for who has done nothing yet."""
+    if not studio.checkpoints():
+        return (
+            "No model is here yet: a run has one when it is finished, and a checkpoint before "
+            "(checkpoint.every); a folder is named with --model"
+        )
+    return (
+        f"Upload a picture or clip ({FORMATS}; at most {MAX_BYTES >> 20} MiB), or take a sample of "
+        "a data set, and ask. With a target every answer gets its rewards; 0 tokens are as many "
+        "as the run allowed, temperature 0 is the one greedy answer"
+    )
 
 
 def _field(label: str, value: int, most: int, name: str, *, least: int = 0) -> gr.Number:
