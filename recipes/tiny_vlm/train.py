@@ -120,6 +120,9 @@ def main() -> None:
             compiled=not args.eager,
         )
         save_file({n: p.detach() for n, p in model.named_parameters()}, eyes)
+    words = args.out / "words.safetensors"
+    if words.exists():
+        model.load_state_dict(load_file(words), strict=False)
     learn(args, model, processor, state)
     if args.to is not None:
         save_tiny(args.to, model.eval(), processor)
