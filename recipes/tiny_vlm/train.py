@@ -1,8 +1,9 @@
 """Trains the tiny VLM from scratch on drawn demonstrations: `python recipes/tiny_vlm/train.py`.
 
-First the vision tower alone (`eyes.py`), then the whole model on questions and answers
-(`worlds.py`). The same command continues an interrupted run from its last state. Weights are
-written to `<out>/step-NNNNN` every `--save-every` steps and to `--to` at the end.
+First the vision tower alone (`eyes.py`), then the language layers alone (`words.py`), then the
+whole model on questions and answers (`worlds.py`). The same command continues an interrupted run
+from its last state. Weights are written to `<out>/step-NNNNN` every `--save-every` steps and to
+`--to` at the end.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 from encode import Encoder  # noqa: E402
 from eyes import open_eyes  # noqa: E402
 from fast import Fast  # noqa: E402
+from words import learn_words  # noqa: E402
 from worlds import KINDS, draw, kinds_of  # noqa: E402
 
 from mmrl.policy.tiny import save_tiny, tiny_model, tiny_processor  # noqa: E402
@@ -123,6 +125,9 @@ def main() -> None:
     words = args.out / "words.safetensors"
     if words.exists():
         model.load_state_dict(load_file(words), strict=False)
+    else:
+        learn_words(model, seed=args.seed)
+        save_file({n: p.detach() for n, p in model.named_parameters()}, words)
     learn(args, model, processor, state)
     if args.to is not None:
         save_tiny(args.to, model.eval(), processor)
@@ -130,7 +135,7 @@ def main() -> None:
 
 
 def learn(args: argparse.Namespace, model: Any, processor: Any, state: Path) -> None:
-    """The second stage, from its last saved state if there is one."""
+    """The last stage, from its last saved state if there is one."""
     decay = [p for p in model.parameters() if p.ndim > 1]
     rest = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]

@@ -49,9 +49,7 @@ def test_gold_is_written_as_the_model_writes(space: str, task: str, target: obje
     text = TASKS.get(task).gold(said)
     assert scored(task, sample, text, space) > 0.97
     # The middle of a box may be hit in another space too.
-    if target != "none" and not task.startswith(
-        "gui"
-    ):
+    if target != "none" and not task.startswith("gui"):
         wrong = TASKS.get(task).gold(sample)
         assert scored(task, sample, wrong, space) < 0.99 or space == "abs_resized"
 

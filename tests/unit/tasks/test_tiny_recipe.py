@@ -29,6 +29,7 @@ def parts() -> Any:
         import eyes
         import fast
         import train
+        import words
         import worlds
 
         processor = tiny_processor()
@@ -37,6 +38,7 @@ def parts() -> Any:
             eyes=eyes,
             fast=fast,
             train=train,
+            words=words,
             worlds=worlds,
             processor=processor,
             model=tiny_model(processor.tokenizer, seed=1, hidden=64, layers=2),
@@ -124,7 +126,7 @@ def test_the_loss_is_the_weighted_cross_entropy_of_the_answers(parts: Any) -> No
         logps = parts.model(**row).logits[0].float().log_softmax(-1)
         nats = torch.stack([-logps[t - 1, ids[t]] for t in range(start, len(ids))])
         weights = batch["weights"][r, start : len(ids)]
-        wanted += float((nats * weights).sum())
+        wanted += float((nats.detach() * weights).sum())
         assert float(rows[r]) == pytest.approx(float(nats.mean()), abs=1e-4)
     assert float(loss) == pytest.approx(wanted, rel=1e-5)
 
@@ -194,3 +196,45 @@ def test_every_mark_of_the_worlds_is_asked_about_or_left_out_on_purpose(parts: A
     }
     assert kinds <= {*parts.eyes.NAMED, "element"}
     assert {"text", "colour", "shape", "line", "value"} <= kinds
+
+
+@pytest.mark.parametrize("form", ["value", "key", "pair", "fits"])
+def test_the_known_words_of_a_lookup_follow_from_its_list(parts: Any, form: str) -> None:
+    for seed in range(20):
+        said = parts.words.lookup(np.random.default_rng(seed), form)
+        size = 3 if form in ("pair", "fits") else 2
+        rows = [said.prompt[i : i + size] for i in range(0, len(said.prompt), size)]
+        turn = {"value": (0, 1), "key": (1, 0), "pair": (0, 1, 2), "fits": (1, 2, 0)}[form]
+        entries = [tuple(row[i] for i in turn) for row in rows]
+        asked = [said.answer[i : i + size] for i in range(0, len(said.answer), size)]
+        assert set(asked) <= set(entries)
+        num_given = {"value": 1, "key": 1, "pair": 1, "fits": 2}[form]
+        assert len({e[:num_given] for e in entries}) == len(entries)  # one answer each
+        wanted = (False,) * num_given + (True,) * (size - num_given)
+        assert said.known == wanted * len(asked)
+
+
+def test_lists_ask_only_what_can_be_known(parts: Any) -> None:
+    lists = parts.words.Lists(seed=0)
+    early, late = lists(1), lists(parts.words.REPEATS + 1)
+    half = early["ids"].shape[1] // 2
+    assert torch.equal(early["ids"][:, :half], early["ids"][:, half:])
+    assert (early["labels"][:, : half + 1] == -100).all()
+    assert torch.equal(early["labels"][:, half + 1 :], early["ids"][:, half + 1 :])
+    asked = late["labels"] != -100
+    assert torch.equal(late["labels"][asked], late["ids"][asked])
+    for ids, is_asked in zip(late["ids"], asked, strict=True):
+        assert set(ids[is_asked].tolist()) <= set(ids[: int(is_asked.int().argmax())].tolist())
+
+
+def test_words_leave_eyes_and_embeddings_as_they_are(
+    parts: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(parts.words, "REPEATS", 2)
+    monkeypatch.setattr(parts.words, "LOOKUPS", 1)
+    model = tiny_model(parts.processor.tokenizer, seed=1, hidden=64, layers=2)
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    parts.words.learn_words(model, seed=0)
+    changed = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
+    language = [n for n in before if "language_model." in n and "embed_tokens" not in n]
+    assert changed == set(language)
