@@ -25,10 +25,10 @@ class Encoder:
         self.image_id, self.video_id = one("<|image_pad|>"), one("<|video_pad|>")
         self.vision = (one("<|vision_start|>"), one("<|vision_end|>"))
         self.end, self.pad = one("<|im_end|>"), one("<|endoftext|>")
-        self.digits = set(self._ids("0123456789"))
-        self.point, self.close = self._ids(".")[0], one("</think>")
-        self.head = self._ids("<|im_start|>user\n")
-        self.tail = self._ids("<|im_end|>\n<|im_start|>assistant\n")
+        self.digits = set(self.ids("0123456789"))
+        self.point, self.close = self.ids(".")[0], one("</think>")
+        self.head = self.ids("<|im_start|>user\n")
+        self.tail = self.ids("<|im_end|>\n<|im_start|>assistant\n")
 
     def weights(self, demo: Demo, answer: list[int]) -> np.ndarray:
         """Loss weight of each token of a demonstration's completion, the end token included."""
@@ -45,7 +45,7 @@ class Encoder:
                 weight[t] = NEXT_DIGIT if behind else FIRST_DIGIT
         return weight
 
-    def _ids(self, words: str) -> list[int]:
+    def ids(self, words: str) -> list[int]:
         return self.tokenizer(words).input_ids
 
     def prompt(self, demo: Demo) -> tuple[list[int], np.ndarray]:
@@ -66,7 +66,7 @@ class Encoder:
                 here += 1 + side
                 places.append(np.full((3, 1), here))
                 here += 1
-        rest = self._ids(demo.question) + self.tail
+        rest = self.ids(demo.question) + self.tail
         places.append(np.tile(np.arange(len(rest)) + here, (3, 1)))
         return ids + rest, np.concatenate(places, axis=1)
 
@@ -74,7 +74,7 @@ class Encoder:
         rows = []
         for demo in demos:
             ids, places = self.prompt(demo)
-            answer = [*self._ids(demo.completion), self.end]
+            answer = [*self.ids(demo.completion), self.end]
             more = np.arange(1, len(answer) + 1) + places.max()  # as sampling counts on
             rows.append((ids, answer, np.concatenate([places, np.tile(more, (3, 1))], axis=1)))
         longest = max(len(p) + len(a) for p, a, _ in rows)

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 from encode import Encoder  # noqa: E402
 from eyes import open_eyes  # noqa: E402
 from fast import Fast  # noqa: E402
-from words import learn_words  # noqa: E402
+from words import LOOKUPS, REPEATS, Lists, learn_words  # noqa: E402
 from worlds import KINDS, draw, kinds_of  # noqa: E402
 
 from mmrl.policy.tiny import save_tiny, tiny_model, tiny_processor  # noqa: E402
@@ -61,7 +62,7 @@ class Batches(torch.utils.data.Dataset):
 
     def __init__(self, *, seed: int, steps: int) -> None:
         self.seed, self.steps = seed, steps
-        self.encoder = Encoder()
+        self.encoder, self.lists = Encoder(), Lists(seed=seed, rows=24)
 
     def __len__(self) -> int:
         return self.steps
@@ -70,6 +71,9 @@ class Batches(torch.utils.data.Dataset):
         rng = np.random.default_rng([self.seed, 2, step])
         parts = {}
         for name in kinds_of(step):
+            if name == "lists":
+                parts[name] = self.lists(REPEATS + LOOKUPS + step)
+                continue
             kind = KINDS[name]
             demos = [
                 draw(rng, kind, step * 1000 + row, seed=self.seed, marks=False)
@@ -156,7 +160,7 @@ def learn(args: argparse.Namespace, model: Any, processor: Any, state: Path) -> 
         multiprocessing_context="fork",
     )
     began, log = time.monotonic(), (args.out / "log.jsonl").open("a")
-    seen: dict[str, list[float]] = {name: [] for name in KINDS}
+    seen: dict[str, list[float]] = defaultdict(list)
     for done, parts in enumerate(loader, start + 1):
         total = sum(float(p["weights"].sum()) for p in parts.values())
         for name, part in parts.items():

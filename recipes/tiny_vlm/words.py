@@ -22,18 +22,21 @@ from eyes import NAMED
 from fast import Fast
 
 ROWS, LENGTH = 64, 96
-REPEATS, LOOKUPS = 600, 400
+REPEATS, LOOKUPS = 900, 300
 """Steps on lists said twice, and on questions about lists."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 COLOURS, SHAPES = NAMED["colour"], NAMED["shape"]
 THINGS = (*"0123456789", *COLOURS, *SHAPES, "menu", "home", "back", "next", "play", "stop")
-FORMS = ("value", "key", "pair", "fits")
-"""A letter's thing; a thing's letter; a letter's colour and shape; the letter with both."""
+FORMS = ("value", "key", "pair", "fits", "place")
+"""A letter's thing; a thing's letter; a letter's colour and shape; the letter that has both; a
+line's letter. Answers are written as the worlds write theirs, with the tags between a thing and its
+letter: what stands in between has to be learned too."""
+TURN = "</think><answer>"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lookup:
-    """Words of a prompt and of the answers about it; `known[i]`: answer word i can be known."""
+    """Pieces of a prompt and of the answers about it; `known[i]`: answer piece i can be known."""
 
     prompt: tuple[str, ...]
     answer: tuple[str, ...]
@@ -46,15 +49,21 @@ def lookup(rng: np.random.Generator, form: str) -> Lookup:
         return _lookup_pair(rng, form)
     num = int(rng.integers(3, 9))
     letters = [LETTERS[i] for i in rng.permutation(26)[:num]]
+    if form == "key":
+        letters = list(LETTERS[:num])
     things = [THINGS[i] for i in rng.permutation(len(THINGS))[:num]]
-    answer: list[str] = []
-    for i in rng.integers(num, size=12):
-        answer += (letters[i], things[i]) if form == "value" else (things[i], letters[i])
-    return Lookup(
-        prompt=tuple(w for pair in zip(letters, things, strict=True) for w in pair),
-        answer=tuple(answer),
-        known=(False, True) * 12,
-    )
+    mark, end = (": ", ". ") if form == "place" else (" ", " ") if rng.random() < 0.7 else ("", "")
+    pieces: list[tuple[str, bool]] = []
+    for i in rng.integers(num, size=9):
+        letter, thing = letters[i], things[i]
+        if form == "value":
+            pieces += [(letter, False), (mark, False), (thing, True), (end, False)]
+        elif form == "key":
+            pieces += [(thing, False), (TURN, False), (letter, True), ("</answer>", False)]
+        else:
+            pieces += [(thing, False), (": ", False), (letter, True), ("; ", False)]
+    prompt = [w for a, b in zip(letters, things, strict=True) for w in (a, mark, b, end)]
+    return _lookup(prompt, pieces)
 
 
 def _lookup_pair(rng: np.random.Generator, form: str) -> Lookup:
@@ -63,20 +72,38 @@ def _lookup_pair(rng: np.random.Generator, form: str) -> Lookup:
     colours, shapes = rng.choice(COLOURS, 2, replace=False), rng.choice(SHAPES, 2, replace=False)
     every = [(str(c), str(s)) for c in colours for s in shapes]
     pairs = [every[i] for i in rng.permutation(4)]
-    answer: list[str] = []
-    for i in rng.integers(4, size=7):
-        answer += (*pairs[i], letters[i]) if form == "fits" else (letters[i], *pairs[i])
+    mark, end = (" ", " ") if rng.random() < 0.5 else (": ", ". ")
+    pieces: list[tuple[str, bool]] = []
+    for i in rng.integers(4, size=6):
+        colour, shape = pairs[i]
+        if form == "fits":
+            pieces += [(colour, False), (" ", False), (shape, False), (TURN, False)]
+            pieces += [(letters[i], True), ("</answer>", False)]
+        else:
+            pieces += [(letters[i], False), (": ", False), (colour, True), (" ", False)]
+            pieces += [(shape, True), (". ", False)]
+    prompt = [
+        w for a, (c, s) in zip(letters, pairs, strict=True) for w in (a, mark, c, " ", s, end)
+    ]
+    return _lookup(prompt, pieces)
+
+
+def _lookup(prompt: list[str], pieces: list[tuple[str, bool]]) -> Lookup:
+    """Without the empty pieces."""
+    kept = [(text, known) for text, known in pieces if text]
     return Lookup(
-        prompt=tuple(w for a, pair in zip(letters, pairs, strict=True) for w in (a, *pair)),
-        answer=tuple(answer),
-        known=((False, False, True) if form == "fits" else (False, True, True)) * 7,
+        prompt=tuple(w for w in prompt if w),
+        answer=tuple(text for text, _ in kept),
+        known=tuple(known for _, known in kept),
     )
 
 
-def repeated(rng: np.random.Generator, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def repeated(
+    rng: np.random.Generator, words: np.ndarray, rows: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Ids and labels [rows, 2 n]: n of the words in any order, and the same once more."""
     num = int(rng.integers(8, 28))
-    once = np.stack([words[rng.permutation(len(words))[:num]] for _ in range(ROWS)])
+    once = np.stack([words[rng.permutation(len(words))[:num]] for _ in range(rows)])
     ids = np.concatenate([once, once], 1)
     labels = np.full_like(ids, -100)
     labels[:, num + 1 :] = ids[:, num + 1 :]
@@ -86,41 +113,40 @@ def repeated(rng: np.random.Generator, words: np.ndarray) -> tuple[np.ndarray, n
 class Lists:
     """`Lists(...)(step)`: the ids, labels [rows, tokens] and positions of a step's rows."""
 
-    def __init__(self, *, seed: int) -> None:
-        self.seed, self.encoder = seed, Encoder()
+    def __init__(self, *, seed: int, rows: int = ROWS) -> None:
+        self.seed, self.rows, self.encoder = seed, rows, Encoder()
 
     def __call__(self, step: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, 4, step])
-        word = self.encoder.tokenizer.convert_tokens_to_ids
         if step <= REPEATS:
-            ids, labels = repeated(rng, np.array(word([*LETTERS, *THINGS])))
+            words = self.encoder.tokenizer.convert_tokens_to_ids([*LETTERS, *THINGS])
+            ids, labels = repeated(rng, np.array(words), self.rows)
         else:
-            ids = np.full((ROWS, LENGTH), self.encoder.pad)
-            labels = np.full((ROWS, LENGTH), -100)
-            for r in range(ROWS):
-                self._fill(ids[r], labels[r], lookup(rng, FORMS[rng.integers(len(FORMS))]), rng)
+            ids = np.full((self.rows, LENGTH), self.encoder.pad)
+            labels = np.full((self.rows, LENGTH), -100)
+            for r in range(self.rows):
+                self._fill(ids[r], labels[r], lookup(rng, FORMS[rng.integers(len(FORMS))]))
         return {
             "ids": torch.from_numpy(ids),
             "labels": torch.from_numpy(labels),
-            "positions": torch.arange(ids.shape[1]).expand(3, ROWS, -1),
+            "weights": torch.from_numpy((labels != -100).astype(np.float32)),
+            "positions": torch.arange(ids.shape[1]).expand(3, self.rows, -1),
             "pixels": None,
             "is_clip": False,
         }
 
-    def _fill(
-        self, ids: np.ndarray, labels: np.ndarray, said: Lookup, rng: np.random.Generator
-    ) -> None:
-        """Writes one lookup into a row, in the chat form, with or without spaces in the list."""
-        word = self.encoder.tokenizer.convert_tokens_to_ids
-        space = self.encoder.tokenizer(" ").input_ids if rng.random() < 0.5 else []
-        prompt = [i for w in said.prompt for i in (word(w), *space)]
-        row = [*self.encoder.head, *prompt, *self.encoder.tail]
-        start = len(row)
-        row = [*row, *map(word, said.answer)][:LENGTH]
+    def _fill(self, ids: np.ndarray, labels: np.ndarray, said: Lookup) -> None:
+        """Writes one lookup into a row, in the chat form."""
+        pieces = self.encoder.ids
+        row = [*self.encoder.head, *(i for w in said.prompt for i in pieces(w)), *self.encoder.tail]
+        for text, known in zip(said.answer, said.known, strict=True):
+            said_ids = pieces(text)
+            if len(row) + len(said_ids) > LENGTH:
+                break
+            if known:
+                labels[len(row)] = said_ids[0]
+            row += said_ids
         ids[: len(row)] = row
-        for t in range(start, len(row)):
-            if said.known[t - start]:
-                labels[t] = row[t]
 
 
 def learn_words(model: Any, *, seed: int, lr: float = 1e-3) -> None:

@@ -69,8 +69,8 @@ _PICTURE = (
 KINDS: Mapping[str, Kind] = {
     "grid": Kind(rows=32, length=112, parts=_GRID),
     "picture": Kind(rows=32, length=88, parts=_PICTURE),
-    "locate_grid": Kind(rows=32, length=112, parts=_GRID, locates=4),
-    "locate_picture": Kind(rows=32, length=88, parts=_PICTURE, locates=3),
+    "locate_grid": Kind(rows=32, length=128, parts=_GRID, locates=6),
+    "locate_picture": Kind(rows=32, length=96, parts=_PICTURE, locates=4),
     "blind": Kind(
         rows=48,
         length=64,
@@ -103,15 +103,15 @@ KINDS: Mapping[str, Kind] = {
     ),
     "text": Kind(rows=16, length=48, parts=(Part(task="plain_text", share=1),)),
 }
-LOCATING = 600
-"""Steps of which every second one asks where things are; later it is every eighth."""
+LOCATING = 400
+"""Steps that ask only where the things of a picture are; later every eighth does."""
 
 
 def kinds_of(step: int) -> tuple[str, ...]:
-    """The kinds that a step draws."""
-    if step % (2 if step < LOCATING else 8) == 0:
-        return "locate_grid", "locate_picture"
-    more = ("pair", "clip") if step % 4 == 1 else ("text",) if step % 8 == 3 else ()
+    """The kinds that a step draws; "lists" are those of `words.py`, not to be forgotten."""
+    if step < LOCATING or step % 8 == 0:
+        return "locate_grid", "locate_picture", "lists"
+    more = ("pair", "clip") if step % 4 == 1 else ("text",) if step % 8 == 3 else ("lists",)
     return "grid", "picture", "blind", *more
 
 
