@@ -61,7 +61,7 @@ class Questions(nn.Module):
 
     def forward(self, seen: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         """Scores [cells, all words of all kinds] and places [cells, 14]."""
-        seen = F.rms_norm(seen, seen.shape[-1:])  # as the language layers read it
+        seen = rms(seen)
         cosine = F.normalize(seen, dim=1) @ F.normalize(words, dim=1).T
         scores = []
         for kind in NAMED:
@@ -126,6 +126,20 @@ class Pictures(torch.utils.data.Dataset):
         return sizes
 
 
+def rms(seen: Tensor) -> Tensor:
+    """Visual tokens as the language layers read them."""
+    return F.rms_norm(seen, seen.shape[-1:])
+
+
+def place_loss(scores: Tensor, grids: int) -> Tensor:
+    """Cross-entropy in nats of every cell's row and column; scores [grids * cells, 6 + 6]."""
+    side = round((len(scores) // grids) ** 0.5)
+    cell = torch.arange(side * side).repeat(grids)
+    return F.cross_entropy(scores[:, :6], cell // side) + F.cross_entropy(
+        scores[:, 6:], cell % side
+    )
+
+
 def eye_loss(fast: Fast, questions: Questions, part: Any, words: Tensor) -> tuple[Tensor, Any]:
     """The loss of one size, and the share of present marks that score above a half."""
     pixels, there, offset = part
@@ -136,11 +150,7 @@ def eye_loss(fast: Fast, questions: Questions, part: Any, words: Tensor) -> tupl
     marks = (F.binary_cross_entropy_with_logits(scores, there, reduction="none") * weight).sum(1)
     placed = ~offset[:, 0].isnan()
     inside = F.smooth_l1_loss(places[placed, :2], offset[placed], beta=0.1)
-    side = round(pixels.shape[1] ** 0.5) // 2
-    cell = torch.arange(side * side).repeat(len(pixels))
-    where = F.cross_entropy(places[:, 2:8], cell // side) + F.cross_entropy(
-        places[:, 8:], cell % side
-    )
+    where = place_loss(places[:, 2:], len(pixels))
     with torch.no_grad():
         present = there > 0
         hit = float((scores[present] > 0).float().mean())

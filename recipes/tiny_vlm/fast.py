@@ -126,23 +126,26 @@ class Fast:
         is_large = x.shape[0] * x.shape[1] >= LARGE
         return self._compiled.get(function, function) if is_large else function
 
-    def hidden(self, batch: dict[str, Any]) -> Tensor:
-        """Last hidden states [rows, length, hidden] with the visual tokens in their places."""
+    def hidden(self, batch: dict[str, Any], seen: Tensor | None = None) -> Tensor:
+        """Last hidden states [rows, length, hidden] with the visual tokens in their places.
+
+        `seen` are those tokens where they are known already.
+        """
         x = self.inner.embed_tokens(batch["ids"])
         if batch["pixels"] is not None:
             config = self.model.config
             wanted = config.video_token_id if batch["is_clip"] else config.image_token_id
-            seen = self.see(batch["pixels"]).flatten(0, 1)
+            seen = self.see(batch["pixels"]) if seen is None else seen
             where = (batch["ids"] == wanted).unsqueeze(-1).expand_as(x)
-            x = x.masked_scatter(where, seen)
+            x = x.masked_scatter(where, seen.flatten(0, 1))
         angles = text_angles(self.inner, batch["positions"])
         return self._form(decoder, x)(self.inner, x, *angles)
 
-    def loss(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: dict[str, Any], seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Weighted sum of the answer tokens' cross-entropies in nats, and each row's plain mean."""
         labels = batch["labels"][:, 1:]
         keep = labels != -100
-        states = self.hidden(batch)[:, :-1][keep]
+        states = self.hidden(batch, seen)[:, :-1][keep]
         nats = F.cross_entropy(self.model.lm_head(states).float(), labels[keep], reduction="none")
         with torch.no_grad():
             rows = torch.arange(len(labels))[:, None].expand_as(labels)[keep]

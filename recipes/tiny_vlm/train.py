@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 from encode import Encoder  # noqa: E402
-from eyes import open_eyes  # noqa: E402
+from eyes import open_eyes, place_loss, rms  # noqa: E402
 from fast import Fast  # noqa: E402
 from words import LOOKUPS, REPEATS, Lists, learn_words  # noqa: E402
 from worlds import KINDS, draw, kinds_of  # noqa: E402
@@ -34,6 +34,10 @@ from mmrl.policy.tiny import save_tiny, tiny_model, tiny_processor  # noqa: E402
 
 EYES, STEPS, STOP = 800, 3600, 2800
 """The run stops before its learning rate is down: the model looks, but is unsure."""
+PLACE = 0.15
+"""Weight of the loss that asks every cell for its row and column, as `eyes.py` did. Without it the
+tower forgets where its cells lie (a linear probe of the row: 0.90 after the eyes, 0.65 after 1,000
+steps), and no named thing is found."""
 SIZES: dict[str, dict[str, int]] = {
     "tiny": {"hidden": 128, "layers": 4, "text_layers": 6},
     "small": {"hidden": 256, "layers": 6, "text_layers": 8},
@@ -140,14 +144,16 @@ def main() -> None:
 
 def learn(args: argparse.Namespace, model: Any, processor: Any, state: Path) -> None:
     """The last stage, from its last saved state if there is one."""
-    decay = [p for p in model.parameters() if p.ndim > 1]
-    rest = [p for p in model.parameters() if p.ndim <= 1]
+    places = torch.nn.Linear(model.config.text_config.hidden_size, 12)
+    both = torch.nn.ModuleDict({"vlm": model, "places": places})
+    decay = [p for p in both.parameters() if p.ndim > 1]
+    rest = [p for p in both.parameters() if p.ndim <= 1]
     groups = [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, args.lr, total_steps=args.steps, pct_start=0.05, cycle_momentum=False
     )
-    start = load_state(state, model, optimizer) if state.exists() else 0
+    start = load_state(state, both, optimizer) if state.exists() else 0
     for _ in range(start):
         schedule.step()
     fast = Fast(model, compiled=not args.eager)
@@ -160,21 +166,27 @@ def learn(args: argparse.Namespace, model: Any, processor: Any, state: Path) -> 
         multiprocessing_context="fork",
     )
     began, log = time.monotonic(), (args.out / "log.jsonl").open("a")
-    seen: dict[str, list[float]] = defaultdict(list)
+    spent: dict[str, list[float]] = defaultdict(list)
     for done, parts in enumerate(loader, start + 1):
         total = sum(float(p["weights"].sum()) for p in parts.values())
         for name, part in parts.items():
             with torch.autocast("cpu", torch.bfloat16):
-                loss, rows = fast.loss(part)
-            (loss / total).backward()
-            seen[name].append(float(rows.mean()))
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                seen = None if part["pixels"] is None else fast.see(part["pixels"])
+                loss, rows = fast.loss(part, seen)
+            loss = loss / total
+            if seen is not None and not part["is_clip"]:
+                place = PLACE * place_loss(places(rms(seen.flatten(0, 1))), len(seen))
+                spent["place"].append(float(place.detach()) / PLACE)
+                loss = loss + place
+            loss.backward()
+            spent[name].append(float(rows.mean()))
+        norm = torch.nn.utils.clip_grad_norm_(both.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         if done % 50 == 0:
             rate = (time.monotonic() - began) / (done - start)
-            means = {name: sum(x) / len(x) for name, x in seen.items() if x}
+            means = {name: sum(x) / len(x) for name, x in spent.items() if x}
             log.write(json.dumps({"step": done, **means, "norm": float(norm)}) + "\n")
             log.flush()
             shown = " ".join(f"{name} {mean:.3f}" for name, mean in means.items())
@@ -184,10 +196,10 @@ def learn(args: argparse.Namespace, model: Any, processor: Any, state: Path) -> 
                 f"ETA {eta:.1f} min",
                 flush=True,
             )
-            for values in seen.values():
+            for values in spent.values():
                 values.clear()
         if done % args.save_every == 0 or done == args.stop:
-            save_state(state, model, optimizer, done)
+            save_state(state, both, optimizer, done)
             save_tiny(args.out / f"step-{done:05d}", model, processor)
 
 

@@ -104,12 +104,12 @@ KINDS: Mapping[str, Kind] = {
     "text": Kind(rows=16, length=48, parts=(Part(task="plain_text", share=1),)),
 }
 LOCATING = 400
-"""Steps that ask only where the things of a picture are; later every eighth does."""
+"""Steps that ask only where the things of a picture are; later every fourth does."""
 
 
 def kinds_of(step: int) -> tuple[str, ...]:
     """The kinds that a step draws; "lists" are those of `words.py`, not to be forgotten."""
-    if step < LOCATING or step % 8 == 0:
+    if step < LOCATING or step % 4 == 0:
         return "locate_grid", "locate_picture", "lists"
     more = ("pair", "clip") if step % 4 == 1 else ("text",) if step % 8 == 3 else ("lists",)
     return "grid", "picture", "blind", *more
