@@ -14,8 +14,8 @@ import torch
 
 from mmrl.torchvision_shim import ensure_torchvision
 
-IMAGE_SIDE = 112
-"""Side of the pictures that the model was trained on, in pixels: 4 x 4 visual tokens."""
+IMAGE_SIDE = 168
+"""Largest side of its pictures, in pixels: 6 x 6 visual tokens; smaller ones keep their size."""
 FRAME_SIDE = 56
 """Side of the frames of its clips, in pixels: 2 x 2 visual tokens for every two frames."""
 CLIP_FPS = 4.0
@@ -24,17 +24,52 @@ CLIP_FPS = 4.0
 INIT_STD = 0.06
 """Of fresh weights; at this width the usual 0.02 leaves attention flat for hundreds of steps."""
 
-ROPE_THETA = 10.0
-"""Base of the rotary frequencies. M-RoPE gives columns the lowest sixteenths of them: with the
-usual 10,000 four columns would differ by 0.01 radian. Prompts here are short and need no slow ones.
+ROPE_THETA = 10_000.0
+"""Base of the rotary frequencies. A name is looked up in the picture by what it is, from any
+distance: that needs dimensions that hardly turn over a hundred tokens. (With base 10 all turn, and
+nothing was found; the vision tower itself says where a token lies.)
 """
 
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+TAGS = ("<think>", "</think>", "<answer>", "</answer>", "<CODE>", "<DIRECT>")
 WORDS = (
-    *("user", "assistant", "system", "box", " of", " the", " is", " in", " to", " and", " when"),
-    *("what", "which", "row", " col", "sec", " digit", " letter", " shape", " colour", " seen"),
-    *(" picture", " shows", " clip", "add", "copy", "circle", "square", "triangle", "cross"),
-    *("ring", "red", "green", "blue", "yellow", "purple", "white"),
+    *("user", "assistant", "system"),
+    *("red", "green", "blue", "yellow", "purple", "white", "black", "orange", "pink", "brown"),
+    *("circle", "square", "triangle", "cross", "ring", "circles", "squares", "triangles"),
+    *("crosses", "rings", "digit", "letter", "shape", "colour", "colours", "picture", "clip"),
+    *("box of the ", "boxes of all ", "point at the ", "click the ", "count the ", "when is the "),
+    *(" seen", "row ", " col ", "sec ", " to ", " and ", " on ", " or ", "add ", "copy "),
+    *("which ", "which is it", "which is true", "which fits", "which colours", " is last"),
+    *(
+        " is first",
+        " is second",
+        " is third",
+        "last ",
+        "first ",
+        "second ",
+        "third ",
+        " shows the ",
+    ),
+    *("route ", "lines at ", "lines on the map", "one line for ", "stops between ", ". Lines: "),
+    *(". Both: ", "none", "yes", "no", "chart_data=DataFrame({'x':[", "],'y':[", "]})", "\\boxed{"),
+    *("how many", "higher: ", "highest", "lowest", "sum", "difference", "colour of ", "hatched"),
+    *(
+        "above ",
+        "left",
+        "right",
+        "top",
+        "bottom",
+        ", ",
+        ". ",
+        ": ",
+        " > ",
+        "],[",
+        "'x'",
+        "'y'",
+        "','",
+    ),
+    *("menu", "home", "back", "next", "play", "stop", "add", "find", "mail", "save", "send"),
+    *("edit", "help", "file", "lock", "rise or fall", "rise", "fall", " minus ", " plus "),
+    *("mean", " meet at ", "tallest", "shortest", "taller: ", "largest", "smallest", "larger: "),
 )
 SPECIALS = (
     *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
@@ -79,7 +114,7 @@ def tiny_tokenizer() -> Any:
 def tiny_processor(tokenizer: Any | None = None) -> Any:
     """A `Qwen2_5_VLProcessor` around the tiny tokenizer.
 
-    Pictures keep their size up to 112 x 112 pixels of area; the clips' frames up to 56 x 56.
+    Pictures keep their size up to 168 x 168 pixels of area; the clips' frames up to 56 x 56.
     """
     ensure_torchvision()
     from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
@@ -95,8 +130,12 @@ def tiny_processor(tokenizer: Any | None = None) -> Any:
     )
 
 
-def tiny_config(tokenizer: Any, *, hidden: int = 128, layers: int = 4) -> Any:
-    """A `Qwen2_5_VLConfig` of `layers` vision and `layers` language layers of width `hidden`.
+def tiny_config(
+    tokenizer: Any, *, hidden: int = 128, layers: int = 4, text_layers: int | None = None
+) -> Any:
+    """A `Qwen2_5_VLConfig` of `layers` vision and `text_layers` language layers of width `hidden`.
+
+    Without `text_layers` both halves have the same number.
 
     The window of the vision tower is as large as the picture and every block attends in full.
     """
@@ -115,7 +154,7 @@ def tiny_config(tokenizer: Any, *, hidden: int = 128, layers: int = 4) -> Any:
             "vocab_size": -(-len(tokenizer) // 32) * 32,
             "hidden_size": hidden,
             "intermediate_size": 3 * hidden,
-            "num_hidden_layers": layers,
+            "num_hidden_layers": text_layers or layers,
             "num_attention_heads": heads,
             "num_key_value_heads": max(1, heads // 2),
             "max_position_embeddings": 4096,
@@ -150,12 +189,19 @@ def tiny_config(tokenizer: Any, *, hidden: int = 128, layers: int = 4) -> Any:
     )
 
 
-def tiny_model(tokenizer: Any, *, seed: int = 0, hidden: int = 128, layers: int = 4) -> Any:
+def tiny_model(
+    tokenizer: Any,
+    *,
+    seed: int = 0,
+    hidden: int = 128,
+    layers: int = 4,
+    text_layers: int | None = None,
+) -> Any:
     """An untrained tiny Qwen2.5-VL in float32; the same seed gives the same weights."""
     ensure_torchvision()
     from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
 
-    config = tiny_config(tokenizer, hidden=hidden, layers=layers)
+    config = tiny_config(tokenizer, hidden=hidden, layers=layers, text_layers=text_layers)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen2_5_VLForConditionalGeneration(config).float()

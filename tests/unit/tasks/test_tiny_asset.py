@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,9 @@ ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "assets" / "tiny-vlm"
 
 
-def test_folder_is_at_most_ten_megabytes_and_holds_no_pickle() -> None:
+def test_folder_is_at_most_twenty_megabytes_and_holds_no_pickle() -> None:
     files = [p for p in FOLDER.rglob("*") if p.is_file()]
-    assert sum(p.stat().st_size for p in files) <= 10_000_000
+    assert sum(p.stat().st_size for p in files) <= 20_000_000
     assert (FOLDER / "model.safetensors").exists()
     assert not [p for p in files if p.suffix in {".bin", ".pt", ".pth", ".pkl"}]
 
@@ -30,26 +31,28 @@ def test_shipped_tokenizer_is_the_one_of_the_code() -> None:
 
 
 @pytest.fixture(scope="module")
-def measured() -> Callable[[str], dict[str, float]]:
+def measured() -> Callable[[dict[str, Any]], dict[str, float]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "recipes" / "tiny_vlm"))
         import evaluate
-
-    model = evaluate.load(FOLDER)
-    return lambda task: evaluate.measure(model, task, count=48, split="val", batch=48)
+    return lambda entry: evaluate.measure(FOLDER, {**entry, "split": "val"}, limit=32)
 
 
-def test_it_finds_digits_but_is_unsure(measured: Callable[[str], dict[str, float]]) -> None:
-    found = measured("digit_box")
-    assert found["format"] >= 0.97
-    assert found["greedy"] > 0.35
-    assert found["blank"] < found["mean4"] / 2
-    assert found["best8"] > found["mean4"] + 0.15
-
-
-def test_it_sees_when_digits_come_and_go(measured: Callable[[str], dict[str, float]]) -> None:
-    found = measured("digit_span")
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"task": "digit_box"},
+        {"task": "gui_point"},
+        {"task": "tinted_choice"},
+        {"task": "picture_pair"},
+        {"task": "digit_span"},
+    ],
+    ids=lambda entry: entry["task"],
+)
+def test_it_looks_but_is_unsure(
+    entry: dict[str, Any], measured: Callable[[dict[str, Any]], dict[str, float]]
+) -> None:
+    found = measured(entry)
     assert found["format"] >= 0.95
-    assert found["greedy"] > 0.4
-    assert found["blank"] < found["mean4"] - 0.1
-    assert found["best8"] > found["mean4"] + 0.1
+    assert found["mean4"] > found["blank"] + 0.1
+    assert found["best8"] > found["mean4"] + 0.05
