@@ -12,7 +12,7 @@ from mmrl.inspector.links import Where, from_link, to_link
 from mmrl.inspector.page import Page
 from mmrl.inspector.script import help_html
 from mmrl.inspector.views import compare, curves, rollouts, samples, try_it
-from mmrl.inspector.views.shared import QUIET, Shared, follow_link
+from mmrl.inspector.views.shared import IN_TURN, QUIET, Shared, follow_link
 
 TITLE = "mmrl inspect"
 _NAMES = {
@@ -35,7 +35,7 @@ def build_app(page: Page) -> gr.Blocks:
         message = gr.HTML(elem_id="mi-message")
         gr.HTML(help_html(), elem_id="mi-helpbox")
         link = gr.Textbox(visible="hidden", elem_id="mi-link", show_label=False)
-        where = gr.State(Where(run=next(iter(page.runs))))
+        where = gr.State(Where(view="", run=next(iter(page.runs))))  # no view is open yet
         tabs: dict[str, gr.Tab] = {}
         openers = {}
         with gr.Tabs(elem_id="mi-tabs") as bar:
@@ -61,14 +61,14 @@ def build_app(page: Page) -> gr.Blocks:
             place, wrong = from_link(dict(request.query_params), page.runs)
             return [place, note(wrong, "bad") if wrong else "", gr.Tabs(selected=place.view)]
 
-        loaded = app.load(start, None, [where, message, bar], **QUIET)
+        loaded = app.load(start, None, [where, message, bar], **IN_TURN)
         for opener in openers.values():
-            loaded = loaded.then(opener.fn, list(opener.inputs), list(opener.outputs), **QUIET)
+            loaded = loaded.then(opener.fn, list(opener.inputs), list(opener.outputs), **IN_TURN)
         for view in tabs:
-            chosen = tabs[view].select(_to_view(view), [where], [where, link], **QUIET)
+            chosen = tabs[view].select(_to_view(view), [where], [where, link], **IN_TURN)
             if view in openers:
                 opener = openers[view]
-                chosen.then(opener.fn, list(opener.inputs), list(opener.outputs), **QUIET)
+                chosen.then(opener.fn, list(opener.inputs), list(opener.outputs), **IN_TURN)
     return app
 
 

@@ -60,10 +60,12 @@ HEAD = """
     const wanted = stored();
     if (wanted) document.body.classList.toggle('dark', wanted === 'dark');
   };
-  document.addEventListener('DOMContentLoaded', () => {
+  const begin = () => {
     settle();
     new MutationObserver(settle).observe(document.body, {attributeFilter: ['class']});
-  });
+  };
+  if (document.body) begin();
+  else document.addEventListener('DOMContentLoaded', begin);
   document.addEventListener('click', event => {
     const picture = event.target.closest?.('.mi-picture');
     if (picture) {

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import mmrl
 from mmrl.errors import MediaError
 from mmrl.inspector.lines import open_plain
 from mmrl.types import MediaRef
@@ -175,7 +174,7 @@ def _kind_of(data: bytes) -> Kind:
 
 def _probed(data: bytes, kind: Kind, limit_s: float) -> tuple[dict[str, Any] | None, bytes]:
     """The answer of the trying process and what follows it; None where it took too long."""
-    root = str(Path(mmrl.__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])  # the folder of this package
     paths = [root, os.environ.get("PYTHONPATH", "")]
     try:
         done = subprocess.run(

@@ -15,7 +15,7 @@ from mmrl.inspector.links import Where, to_link
 from mmrl.inspector.page import Page
 from mmrl.inspector.query import Query
 from mmrl.inspector.rows import GroupRow
-from mmrl.inspector.views.shared import QUIET, Opener, Shared
+from mmrl.inspector.views.shared import IN_TURN, Opener, Shared
 
 _MOST_SAMPLES = 100
 _SLICE_S = 0.5
@@ -81,10 +81,10 @@ def tab(page: Page, shared: Shared) -> Opener:
 
     where = shared.where
     for control in (run_a, run_b):
-        control.input(rerun, [where, run_a, run_b], outputs, **QUIET)
-    sample.input(to_sample, [where, sample], outputs, **QUIET)
+        control.input(rerun, [where, run_a, run_b], outputs, **IN_TURN)
+    sample.input(to_sample, [where, sample], outputs, **IN_TURN)
     for control in (at_a, at_b):
-        control.input(to_groups, [where, at_a, at_b], outputs, **QUIET)
+        control.input(to_groups, [where, at_a, at_b], outputs, **IN_TURN)
     return Opener(fill, [where], outputs)
 
 

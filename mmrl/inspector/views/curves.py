@@ -13,7 +13,7 @@ from mmrl.inspector.curves import Curves, RunRecords
 from mmrl.inspector.html_parts import note
 from mmrl.inspector.links import BANDS, KEEP, Where, to_link
 from mmrl.inspector.page import Page
-from mmrl.inspector.views.shared import QUIET, Opener, Shared
+from mmrl.inspector.views.shared import IN_TURN, Opener, Shared
 
 MOST_FIGURES = 30
 """Figures drawn at once."""
@@ -100,9 +100,9 @@ def tab(page: Page, shared: Shared) -> Opener:
 
     controls = [where, runs, keys, keep, band]
     for control in (runs, keys, band):
-        control.input(chosen_anew, controls, outputs, **QUIET)
-    keep.release(chosen_anew, controls, outputs, **QUIET)
-    timer.tick(look, [where, mark], outputs, **QUIET)
+        control.input(chosen_anew, controls, outputs, **IN_TURN)
+    keep.release(chosen_anew, controls, outputs, **IN_TURN)
+    timer.tick(look, [where, mark], outputs, **IN_TURN)
     return Opener(look, [where, mark], outputs)
 
 

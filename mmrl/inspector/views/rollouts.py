@@ -15,12 +15,15 @@ from mmrl.inspector.links import ROWS, Filters, Where, to_link
 from mmrl.inspector.page import Page
 from mmrl.inspector.query import PART, SORT_KEYS
 from mmrl.inspector.rows import Facets
+from mmrl.inspector.safe import inert
 from mmrl.inspector.script import PICK, PRESS_DOWNLOAD
-from mmrl.inspector.views.shared import QUIET, Opener, Shared
+from mmrl.inspector.views.shared import IN_TURN, QUIET, Opener, Shared
 
 _BUSY_S, _IDLE_S = 1.0, 3.0
 """Seconds between looks for new rollouts while there is more to read, and else."""
 _SLICE_S = 0.4
+KEYED: dict[str, Any] = {**IN_TURN, "trigger_mode": "multiple"}
+"""For what a held key repeats: no press is lost."""
 _WORDS = {
     "step": "step",
     "reward": "reward",
@@ -254,27 +257,27 @@ def tab(page: Page, shared: Shared) -> Opener:
         try:
             return str(export_group(page, place, form))
         except MmrlError as error:
-            raise gr.Error(str(error)[:500]) from None
+            raise gr.Error(inert(str(error)[:500])) from None  # Gradio shows it as HTML
 
-    run.input(to_run, [where, run], everything, **QUIET)
+    run.input(to_run, [where, run], everything, **IN_TURN)
     asked = [where, step, all_steps, measure, *wanted]
     for control in (all_steps, correct, flat, task, stage, stop, verdict, part, sort, descending):
-        control.input(refilter, asked, [*shown, group], **QUIET)
+        control.input(refilter, asked, [*shown, group], **IN_TURN)
     for field in (low, high, shortest, longest, text):
-        field.input(refilter, asked, [*shown, group], trigger_mode="always_last", **QUIET)
-    step.release(refilter, asked, [*shown, group], **QUIET)
-    clear.click(cleared, [where], everything, **QUIET)
-    groups.click(picked, [where, offset], [*shown, group], **QUIET)
+        field.input(refilter, asked, [*shown, group], trigger_mode="always_last", **IN_TURN)
+    step.release(refilter, asked, [*shown, group], **IN_TURN)
+    clear.click(cleared, [where], everything, **IN_TURN)
+    groups.click(picked, [where, offset], [*shown, group], **IN_TURN)
     for button, way in ((step_back, -1), (step_on, 1)):
-        button.click(_bound(stepped, way), [where], [*shown, group, step, all_steps], **QUIET)
+        button.click(_bound(stepped, way), [where], [*shown, group, step, all_steps], **KEYED)
     for button, way in ((back, -1), (on, 1)):
-        button.click(_bound(moved, way), [where, offset], [*shown, group], **QUIET)
+        button.click(_bound(moved, way), [where, offset], [*shown, group], **KEYED)
     for button, way in ((page_back, -1), (page_on, 1)):
-        button.click(_bound(turned, way), [where, offset], shown, **QUIET)
-    measure.input(coloured, [where, measure], [where, link, group], **QUIET)
-    timer.tick(tick, [where, offset, mark, newest], everything, **QUIET)
+        button.click(_bound(turned, way), [where, offset], shown, **IN_TURN)
+    measure.input(coloured, [where, measure], [where, link, group], **IN_TURN)
+    timer.tick(tick, [where, offset, mark, newest], everything, **IN_TURN)
     for button, form in ((as_png, "png"), (as_json, "json")):
-        done = button.click(_bound(exported, form), [where], [file], **QUIET)
+        done = button.click(_bound(exported, form), [where], [file], **IN_TURN)
         done.success(None, js=PRESS_DOWNLOAD, **QUIET)
     compare.click(
         lambda place: (
@@ -283,7 +286,7 @@ def tab(page: Page, shared: Shared) -> Opener:
         ),
         [where],
         [where, shared.tabs],
-        **QUIET,
+        **IN_TURN,
     )
 
     def open_view(place: Where) -> list[Any]:

@@ -12,6 +12,8 @@ from mmrl.inspector.script import SHOW_LINK
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """For every event: none is an address of its own for others, none dims the page."""
+IN_TURN: dict[str, Any] = {**QUIET, "concurrency_id": "place", "concurrency_limit": 1}
+"""For events that read and write the place: one after the other, each sees what the last left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +21,7 @@ class Shared:
     """Components outside of the tabs."""
 
     where: gr.State
-    """The `Where` of this reader."""
+    """The `Where` of this reader; its view is "" until the link of the page was read."""
     link: gr.Textbox
     """The query part of the address; a change of it changes the address."""
     message: gr.HTML

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ from inert_html import Inert
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from mmrl.errors import ConfigError, DataError, MediaError, MmrlError, PolicyError
+from mmrl.errors import ConfigError, DataError, MediaError, PolicyError
+from mmrl.inspector import models
 from mmrl.inspector.html_tried import asked_html, progress_html, upload_html
 from mmrl.inspector.models import Holder, checkpoints, named, recipe_of
 from mmrl.inspector.runs import RunFiles
@@ -231,15 +233,22 @@ def test_only_names_of_known_models_are_loaded(studio: Studio, name: str) -> Non
         studio.ask(replace(question(), checkpoint=name), Ticket())
 
 
-def test_one_model_is_in_memory_at_a_time(tmp_path: Path) -> None:
+def test_one_model_is_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = tmp_path / "other"
     shutil.copytree(TINY, other)
     known = checkpoints({}, {"tiny": TINY, "other": other})
     holder = Holder()
     first = weakref.ref(holder.get(known["tiny"]).policy)
     assert holder.get(known["tiny"]).policy is first()
+    load, gone = models._load, []
+
+    def after(checkpoint: models.Checkpoint) -> Any:
+        gone.append(first() is None)
+        return load(checkpoint)
+
+    monkeypatch.setattr(models, "_load", after)
     holder.get(known["other"])
-    assert first() is None and holder.loaded == 2
+    assert gone == [True] and holder.loaded == 2  # the first left before the second came
     path = other / "generation_config.json"
     path.write_text(path.read_text() + "\n")  # written anew: loaded anew
     holder.get(known["other"])
@@ -516,5 +525,107 @@ def test_progress_is_inert() -> None:
     assert 'style="width:100.0%"' in progress_html("x", 7.0)
 
 
-def test_messages_are_errors_of_ours() -> None:
-    assert issubclass(Stopped, MmrlError)
+# the view, without a browser
+
+
+VALUES: dict[str, Any] = {
+    "model": "tiny", "source": "my own", "held": "", "data": "digit_box", "index": 0,
+    "split": "test", "task": "digit_box", "plain": False, "question": "box of the 4",
+    "target": "", "target_space": "norm_100", "answer_space": "norm_100", "num": 2, "heat": 1.0,
+    "tokens": 24, "seed": 0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The functions behind the tab, by name, and the folder where uploads arrive."""
+    gr = pytest.importorskip("gradio")
+    from mmrl.inspector.page import Page
+    from mmrl.inspector.views import try_it
+
+    folder = write_run(tmp_path_factory.mktemp("runs") / "run", steps=1)
+    uploads = tmp_path_factory.mktemp("uploads")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Page.open([folder], models=[TINY]) as page,
+        gr.Blocks(analytics_enabled=False) as app,
+    ):
+        patch.setenv("GRADIO_TEMP_DIR", str(uploads))
+        VALUES["model"] = TINY.name
+        try_it.tab(page)
+        assert all(fn.api_visibility == "private" for fn in app.fns.values())
+        found = {fn.name: fn.fn for fn in app.fns.values()}
+        yield {"uploads": uploads, **found}
+
+
+def asking(view: dict[str, Any], **changes: Any) -> list[Any]:
+    """All that asking puts into the status line and below it, in order."""
+    assert set(changes) <= set(VALUES)
+    reader = SimpleNamespace(session_hash="reader")
+    return list(view["run"](reader, *{**VALUES, **changes}.values()))
+
+
+def test_the_view_takes_an_upload_asks_and_shows_the_answers(view: dict[str, Any]) -> None:
+    sample = drawn()
+    data = sample.media[0].data
+    assert data is not None
+    path = view["uploads"] / "x" / "a.png"
+    path.parent.mkdir()
+    path.write_bytes(data)
+    held, preview, _, cleared = view["admit"](str(path), "")
+    assert not path.exists() and cleared is None and "112 × 112" in Inert(preview).text
+    *before, (status, shown) = asking(view, held=held, target=json.dumps(sample.target))
+    assert before and all("mi-progress" in line for line, _ in before)
+    seen = Inert(shown)
+    assert status == "" and seen.pictures >= 1 and "mean reward" in seen.text
+    assert view["remove"](held)[0] == ""
+    assert "upload it again" in asking(view, held=held)[-1][0]
+
+
+def test_the_view_asks_about_a_sample_of_a_data_set(view: dict[str, Any]) -> None:
+    status, shown = asking(view, source="of a data set", index=4)[-1]
+    assert status == "" and drawn(index=4).question in Inert(shown).text
+    assert "[" + ", ".join(map(str, drawn(index=4).target)) + "]" in Inert(shown).text
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": "../tiny-vlm"}, "no model"),
+        ({"model": None}, "no model"),
+        ({"task": "<b>"}, "no task"),
+        ({"num": 10**9}, "completions: 1 to 16"),
+        ({"num": None}, "completions: 1 to 16"),
+        ({"heat": 1e9}, "temperature: 0 to 2"),
+        ({"tokens": -3}, "new tokens: 1 to 2048"),
+        ({"held": "guessed"}, "upload it again"),
+        ({"target": "house"}, "at least one box"),
+        ({"target_space": "<script>", "target": "[1,2,3,4]"}, "target: "),
+        ({"source": "of a data set", "data": "../x"}, "no data set"),
+        ({"question": ""}, "nothing is asked"),
+    ],
+)
+def test_the_view_tells_what_is_wrong_in_words(
+    view: dict[str, Any], changes: dict[str, Any], words: str
+) -> None:
+    status, _ = asking(view, **changes)[-1]
+    assert words in Inert(status).text and "mi-bad" in status
+
+
+def test_the_view_refuses_an_upload_in_words_and_keeps_the_page(view: dict[str, Any]) -> None:
+    path = view["uploads"] / "a.png"
+    path.write_bytes(b"<html><script>alert(1)</script>")
+    held, preview, *_ = view["admit"](str(path), "")
+    assert held == "" and "none of PNG" in Inert(preview).text and not path.exists()
+    held, preview, *_ = view["admit"]("/etc/hostname", "")
+    assert held == "" and "no uploads arrive" in preview and Path("/etc/hostname").exists()
+
+
+def test_the_view_cancels_the_reader_s_own_question(view: dict[str, Any]) -> None:
+    reader, other = SimpleNamespace(session_hash="a"), SimpleNamespace(session_hash="b")
+    going = view["run"](reader, *VALUES.values())
+    assert "mi-progress" in next(going)[0]
+    view["cancel"](other)  # nothing of theirs is under way
+    view["cancel"](reader)
+    *_, (status, _) = going
+    assert "cancelled" in status
