@@ -32,7 +32,7 @@ from worlds import KINDS, draw, kinds_of  # noqa: E402
 
 from mmrl.policy.tiny import save_tiny, tiny_model, tiny_processor  # noqa: E402
 
-EYES, STEPS, STOP = 800, 3600, 2400
+EYES, STEPS, STOP = 800, 3600, 2500
 """The run stops before its learning rate is down: the model looks, but is unsure."""
 PLACE = 0.15
 """Weight of the loss that asks every cell for its row and column, as `eyes.py` did. Without it the
