@@ -74,6 +74,8 @@ def build_app(page: Page) -> gr.Blocks:
 
 def _to_view(view: str) -> Any:
     def go(place: Where) -> tuple[Where, str]:
+        if not place.view:  # the first tab says that it is chosen before the link is read
+            return place, ""
         place = replace(place, view=view)
         return place, to_link(place)
 

@@ -97,13 +97,14 @@ def _meta(meta: Mapping[str, Any]) -> str:
 CSS = """
 .mi-sample h4{margin:.6rem 0 .15rem!important;font-size:.74rem;font-weight:600!important;
 color:var(--mi-dim)!important;text-transform:uppercase;letter-spacing:.04em}
-.mi-sample .mi-about>.mm-text{max-height:20rem}
-.mi-sample .mi-media{flex:0 1 34rem}
-.mi-sample .mi-media.mi-wide{flex:1 1 100%}
+.mi-sample .mi-about>.mm-text{max-height:20rem!important}
+.mi-sample .mi-media{flex:0 1 auto!important;max-width:34rem}
+.mi-sample .mi-media.mi-wide{flex:1 1 100%!important;max-width:100%}
 .mi-sample figure{margin:0!important;max-width:100%}
 .mi-sample figcaption{font-size:.74rem;color:var(--mi-dim);margin-top:.1rem}
 .mi-meta-rows{margin-top:.7rem;font-size:.85rem;color:var(--mi-dim)}
 .mi-meta-rows summary{cursor:pointer}
-.mi-meta-rows td{text-align:left!important;overflow-wrap:anywhere}
+.mi-meta-rows table,.mi-meta-rows tr{border-color:var(--mi-line)!important}
+.mi-meta-rows td,.mi-meta-rows th{text-align:left!important;overflow-wrap:anywhere}
 .mi-meta-rows th{vertical-align:top;width:9rem}
 """

@@ -83,18 +83,19 @@ def _loaded(ref: MediaRef, pool: DecodePool) -> Loaded | MediaError:
         return error
 
 
+# The page's own sheet is put under a longer selector by Gradio: what differs from it is !important.
 CSS = """
 .mi-upload{margin:.2rem 0!important}
-.mi-upload .mi-picture{max-height:9rem}
+.mi-upload .mi-picture{max-height:9rem!important}
 #mi-upload .wrap{font-size:.8rem!important;line-height:1.25!important;min-height:0!important;
 padding-top:1.3rem!important}
 #mi-upload .wrap svg{width:1.1rem}
 .mi-upload figcaption{font-size:.76rem;color:var(--mi-dim)}
-.mi-track.mi-progress{height:4px;margin-top:.35rem}
+.mi-track.mi-progress{height:4px!important;margin-top:.35rem}
 .mi-progress b{left:0;background:var(--mi-accent)}
-.mi-tried .mi-group .mi-where{display:none}
+.mi-tried .mi-group .mi-where{display:none!important}
 .mi-tried>.mi-where{margin-bottom:.5rem}
 .mi-tried details{margin:0 0 .5rem}
 .mi-unscored .mi-facts,.mi-unscored .mi-spread,.mi-unscored .mi-target,.mi-unscored .mi-reward,
-.mi-unscored .mi-gain,.mi-unscored .mi-meta span:first-child{display:none}
+.mi-tried .mi-gain,.mi-unscored .mi-meta span:first-child{display:none!important}
 """

@@ -19,7 +19,7 @@ from mmrl.parse.visible import visible
 WIDTH = 1200
 """Pixels across, whatever the group."""
 MOST_CARDS = 16
-MAX_HEIGHT = 8000
+"""Rollouts that are shown: with their lines they keep the picture under 3,000 pixels high."""
 _PAD, _LINE, _CARD_LINES = 16, 18, 9
 _PAPER, _INK, _DIM, _SOFT = (255, 255, 255), (25, 30, 38), (100, 108, 120), (243, 244, 246)
 _COLUMNS = 3
@@ -46,7 +46,7 @@ def poster(records: Sequence[Mapping[str, Any]], media: Media, *, run: str) -> I
     heights = [max(c.height for c in row) for row in rows]
     height = 2 * _PAD + _LINE + top + _PAD
     height += sum(heights) + _PAD * len(heights)
-    sheet = Image.new("RGB", (WIDTH, min(height, MAX_HEIGHT)), _PAPER)
+    sheet = Image.new("RGB", (WIDTH, height), _PAPER)
     board = ImageDraw.Draw(sheet)
     title = " · ".join(
         _short(part, 60)

@@ -22,6 +22,9 @@ footer{display:none!important}
 #mi-message:not(:has(.mi-note)),#mi-status:not(:has(.mi-note)),
 #mi-curve-status:not(:has(.mi-note)){display:none}
 #mi-helpbox{position:absolute}
+#mi-measure{flex:1 1 27rem!important;min-width:20rem!important}
+.mi-card .mm-verdict.mm-good{color:var(--mm-good)!important}
+.mi-card .mm-verdict.mm-bad{color:var(--mm-bad)!important}
 #mi-step{padding:.3rem .5rem}
 #mi-step-previous,#mi-step-next{align-self:stretch}
 .mi-bar{gap:.5rem!important;align-items:center!important;flex-wrap:wrap}
@@ -61,7 +64,7 @@ background:var(--mi-ink)}
 .mi-small .mi-track u{display:none}
 .mi-ends{display:flex;justify-content:space-between;color:var(--mi-dim);font-size:.72rem}
 .mi-head{display:flex;gap:1rem;flex-wrap:wrap;align-items:flex-start}
-.mi-media{flex:0 1 20rem;display:flex;flex-wrap:wrap;gap:.4rem;min-width:12rem}
+.mi-media{flex:0 1 clamp(13rem,24vw,20rem);display:flex;flex-wrap:wrap;gap:.4rem;min-width:12rem}
 .mi-media.mi-wide{flex:1 1 100%;overflow-x:auto;flex-wrap:nowrap;flex-direction:column}
 .mi-media .mi-picture{flex:1 1 12rem;max-width:100%}
 .mi-wide .mi-picture{max-width:none;flex:none;align-self:flex-start}
@@ -73,7 +76,7 @@ height:96vh;object-fit:contain;z-index:1000;background:rgba(12,14,18,.93);cursor
 .mi-key{flex:1 0 100%;font-size:.76rem;color:var(--mi-dim);display:flex;gap:1em}
 .mi-gold::before{content:"";display:inline-block;width:.8em;height:.8em;margin-right:.35em;
 border:2px solid rgb(0,170,110);vertical-align:-.08em}
-.mi-about{flex:1 1 20rem;min-width:0}
+.mi-about{flex:1 1 15rem;min-width:0}
 .mi-where{color:var(--mi-dim);font-size:.8rem;margin-bottom:.3rem;overflow-wrap:anywhere}
 .mi-where b{color:var(--mi-ink);font-weight:550}
 .mi-about>.mm-text{font-size:.95rem;max-height:11rem}

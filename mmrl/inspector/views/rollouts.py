@@ -39,7 +39,7 @@ _TOKENS = [
     ("advantage", "advantage"),
     ("weight", "weight"),
 ]
-_CORRECT = [("right or wrong", ""), ("with a right one", "right"), ("with a wrong one", "wrong")]
+_CORRECT = [("any", ""), ("with a right one", "right"), ("with a wrong one", "wrong")]
 
 
 def tab(page: Page, shared: Shared) -> Opener:
@@ -194,6 +194,11 @@ def tab(page: Page, shared: Shared) -> Opener:
             looking.shown_group(page, place),
         ]
 
+    def typed(place: Where, at_step: float, every: bool, colour: str, *given: Any) -> list[Any]:
+        if _filters(given) == place.filters:  # the page itself filled the field
+            return [gr.skip()] * 6
+        return refilter(place, at_step, every, colour, *given)
+
     def stepped(place: Where, way: int) -> list[Any]:
         steps = page.indexes[place.run].facets().steps
         goal = looking.step_beside(steps, place.step, way)
@@ -264,7 +269,8 @@ def tab(page: Page, shared: Shared) -> Opener:
     for control in (all_steps, correct, flat, task, stage, stop, verdict, part, sort, descending):
         control.input(refilter, asked, [*shown, group], **IN_TURN)
     for field in (low, high, shortest, longest, text):
-        field.input(refilter, asked, [*shown, group], trigger_mode="always_last", **IN_TURN)
+        # `input` comes from keys alone: not from the backspace, nor from what is pasted
+        field.change(typed, asked, [*shown, group], trigger_mode="always_last", **IN_TURN)
     step.release(refilter, asked, [*shown, group], **IN_TURN)
     clear.click(cleared, [where], everything, **IN_TURN)
     groups.click(picked, [where, offset], [*shown, group], **IN_TURN)
