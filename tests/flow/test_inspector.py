@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -366,3 +369,15 @@ def test_behind_a_password_nothing_is_shown_before_it(folder: Path) -> None:
                 assert found == code
         finally:
             app.close()
+
+
+def test_a_polite_kill_leaves_no_scratch_folder(folder: Path, tmp_path: Path) -> None:
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-u", "-m", "mmrl", "inspect", str(folder / "one")]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert "http://127.0.0.1:" in server.stdout.readline()
+        assert list(tmp_path.glob("mmrl-inspect-*"))
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 128 + signal.SIGTERM
+    assert not list(tmp_path.glob("mmrl-inspect-*"))
