@@ -26,6 +26,16 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium"),
 ]
 WAIT_MS = 120_000
+FAMILIES = {
+    "transit": True,
+    "chart_brief": False,
+    "gui_box": True,
+    "gui_point": True,
+    "digit_span": True,
+    "tinted_choice": False,
+    "picture_pair": False,
+}
+"""A task of each family, and whether its reference is drawn on the picture."""
 HOSTILE = (
     "<script>window.hacked=1;alert(1)</script>",
     "<img src=x onerror='window.hacked=2'>",
@@ -76,8 +86,14 @@ def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     small = {"train.steps": 2, "train.prompts_per_step": 2, "eval.limit": 4}
     small |= {"run_dir": str(trained), "log.console": "quiet", "log.rollouts_every": 1}
     mmrl.train("recipes/quickstart.yaml", small)
+    families = tmp_path_factory.mktemp("families")
+    for task in FAMILIES:
+        data = [{"task": task}]
+        one = small | {"train.steps": 1, "run_dir": str(families / task), "eval.limit": 2}
+        one |= {"data": data, "eval.data": data, "name": task, "rollout.max_new_tokens": 64}
+        mmrl.train("recipes/quickstart.yaml", one)
     kept = dict(os.environ)
-    with Page.open([folder, trained]) as page:
+    with Page.open([folder, trained, families]) as page:
         app = serve(page, block=False)
         yield app.local_url
         app.close()
@@ -311,6 +327,18 @@ def test_a_trained_run_opens_with_its_groups(tab: Tab) -> None:
     page = tab.open("?view=samples&run=quickstart", "#mi-shown-sample .mi-picture")
     page = tab.open("?view=try&run=quickstart", "#mi-model")
     assert "quickstart" in page.locator("#mi-model input").input_value()
+
+
+@pytest.mark.parametrize("task", FAMILIES)
+def test_a_run_of_every_family_shows_its_media_and_references(tab: Tab, task: str) -> None:
+    page = tab.open(f"?run={task}")
+    assert page.locator(".mi-card").count() == 8
+    assert page.locator(".mi-row").count() == 2
+    heights = page.evaluate(
+        "[...document.querySelectorAll('.mi-head .mi-picture')].map(i => i.naturalHeight)"
+    )
+    assert len(heights) >= 1 and min(heights) > 100
+    assert page.locator(".mi-key .mi-gold").count() == (1 if FAMILIES[task] else 0)
 
 
 REFUSED = (
