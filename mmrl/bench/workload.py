@@ -29,7 +29,7 @@ from mmrl.train.recipe import check_recipe
 from mmrl.train.stage import open_stage
 from mmrl.types import Clock
 
-QUESTION = "box of the square, exactly"
+QUESTION = "box of the square, quite exact"
 TEXT_TOKENS = 24
 """Of a prompt with this question, beside the picture's, by the tiny tokenizer."""
 LEARNING_RATE = 1e-6
