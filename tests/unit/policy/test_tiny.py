@@ -59,16 +59,16 @@ def test_ids_are_distinct_and_fill_the_vocabulary() -> None:
     assert sorted(ids) == list(range(256, len(TOKENIZER)))
 
 
-def test_gold_of_a_drawn_box_takes_19_to_25_tokens() -> None:
-    """think row _ r col _ c /think = 8; answer [ 4..8 digits 3 commas ] /answer = 11..15; end."""
+def test_gold_of_a_drawn_box_takes_18_to_22_tokens() -> None:
+    """think row_ r _col_ c /think = 6; answer [ 4..8 digits 3 commas ] /answer = 11..15; end."""
     task = TASKS.get("digit_box")
     assert task.world is not None
     for index in range(40):
         sample = task.world(index, split="train", seed=0)
         count = len(TOKENIZER(task.gold(sample) + "<|im_end|>").input_ids)
         digits = sum(len(str(v)) for v in sample.target)
-        assert count == 8 + 7 + digits + 1
-        assert 20 <= count <= 24
+        assert count == 6 + 7 + digits + 1
+        assert 18 <= count <= 22
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_saved_folder_loads_by_the_auto_classes(folder: Path) -> None:
         assert torch.equal(value, model.state_dict()[name]), name
 
 
-def test_a_picture_becomes_16_visual_tokens(folder: Path) -> None:
+def test_a_picture_of_168_pixels_becomes_36_visual_tokens(folder: Path) -> None:
     from transformers import AutoProcessor
 
     processor = AutoProcessor.from_pretrained(folder)
@@ -105,8 +105,8 @@ def test_a_picture_becomes_16_visual_tokens(folder: Path) -> None:
     )
     batch = processor(text=[text], images=[picture], return_tensors="pt")
     pad = TOKENIZER.convert_tokens_to_ids("<|image_pad|>")
-    assert int((batch["input_ids"] == pad).sum()) == 16
-    assert batch["image_grid_thw"].tolist() == [[1, 8, 8]]
+    assert int((batch["input_ids"] == pad).sum()) == (168 // 28) ** 2
+    assert batch["image_grid_thw"].tolist() == [[1, 12, 12]]
 
 
 def test_same_seed_same_weights_and_the_callers_generator_is_left_alone() -> None:

@@ -129,6 +129,7 @@ def test_markdown_shows_hostile_text_as_it_stands() -> None:
 
 
 def test_tensorboard_holds_curves_texts_and_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="an extra: pip install 'mmrl[tensorboard]'")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     board = TensorBoard(tmp_path)
