@@ -116,6 +116,7 @@ def when_first_chosen(fill: Any, inputs: list[Any], outputs: list[Any]) -> None:
 
     parent = Context.block
     if not isinstance(parent, gr.Tab):  # a page of its own
+        assert Context.root_block is not None  # a view is laid out inside of a page
         Context.root_block.load(fill, inputs, outputs, **QUIET)
         return
     seen = gr.State(False)

@@ -61,7 +61,8 @@ def tab(page: Page) -> None:
     held = gr.State("")
     with gr.Row():
         with gr.Column(scale=0, min_width=340, elem_classes="mi-side mi-tight"):
-            model = gr.Dropdown(*_models(studio), label="Model", elem_id="mi-model")
+            models, model_first = _models(studio)
+            model = gr.Dropdown(models, value=model_first, label="Model", elem_id="mi-model")
             source = gr.Radio([_OWN, _DATA], value=_OWN, label="Sample", elem_id="mi-source")
             with gr.Column(elem_classes="mi-tight") as own:
                 file = gr.File(label="Picture or clip", height=104, elem_id="mi-upload")
