@@ -39,7 +39,7 @@ _TOKENS = [
     ("advantage", "advantage"),
     ("weight", "weight"),
 ]
-_CORRECT = [("any", ""), ("with a right one", "right"), ("with a wrong one", "wrong")]
+_CORRECT = [("any", ""), ("some right", "right"), ("some wrong", "wrong")]
 
 
 def tab(page: Page, shared: Shared) -> Opener:
