@@ -7,6 +7,7 @@ the entry point group `mmrl` (each entry point is a module that registers on imp
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
@@ -17,7 +18,10 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """A named collection; `builtin` modules are imported on the first look-up."""
+    """A named collection; `builtin` modules are imported on the first look-up.
+
+    "package.*" stands for every module of that package: a new file there needs no entry anywhere.
+    """
 
     def __init__(self, kind: str, builtin: tuple[str, ...] = ()) -> None:
         self.kind = kind
@@ -59,9 +63,19 @@ class Registry(Generic[T]):
         if self._loaded:
             return
         self._loaded = True
-        for module in self._builtin:
-            importlib.import_module(module)
+        for name in self._builtin:
+            for module in _modules_of(name):
+                importlib.import_module(module)
         load_plugins()
+
+
+def _modules_of(name: str) -> list[str]:
+    """The module of that name, or those of a package named "package.*"."""
+    package, star, _ = name.partition(".*")
+    if not star:
+        return [name]
+    path = importlib.import_module(package).__path__
+    return [f"{package}.{found.name}" for found in pkgutil.iter_modules(path)]
 
 
 def _identity(part: object) -> object:

@@ -131,7 +131,7 @@ class MethodSpec(BaseModel):
 
 S = TypeVar("S", bound=type[MethodSpec])
 
-METHODS: Registry[type[MethodSpec]] = Registry("method", builtin=("mmrl.methods.grpo",))
+METHODS: Registry[type[MethodSpec]] = Registry("method", builtin=("mmrl.methods.*",))
 
 
 def register_method(spec: S) -> S:
