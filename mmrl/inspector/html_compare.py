@@ -92,7 +92,9 @@ def _media(left: Sequence[Record], right: Sequence[Record], media: Media) -> str
     shown = [
         note(str(loaded), "bad")
         if isinstance(loaded, MediaError)
-        else picture(data_uri(drawn(loaded, gold, layers, number=i)), f"medium {i}, A and B")
+        else picture(
+            data_uri(drawn(loaded, gold, layers, number=i, most=10)), f"medium {i}, A and B"
+        )
         for i, loaded in enumerate(media)
     ]
     return f'<div class="mi-media">{"".join(shown)}</div>' if shown else ""

@@ -124,7 +124,7 @@ def media_html(records: Sequence[Mapping[str, Any]], media: Media) -> str:
             shown.append(note(str(loaded), "bad"))
             continue
         words = f"medium {i}: the reference in green, answers in the colours of their cards"
-        shown.append(picture(data_uri(drawn(loaded, gold, layers, number=i)), words))
+        shown.append(picture(data_uri(drawn(loaded, gold, layers, number=i, most=10)), words))
     if not shown:
         return ""
     strips = any(isinstance(loaded, Frames) for loaded in media)

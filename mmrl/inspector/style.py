@@ -65,9 +65,12 @@ background:var(--mi-ink)}
 .mi-ends{display:flex;justify-content:space-between;color:var(--mi-dim);font-size:.72rem}
 .mi-head{display:flex;gap:1rem;flex-wrap:wrap;align-items:flex-start}
 .mi-media{flex:0 1 clamp(13rem,24vw,20rem);display:flex;flex-wrap:wrap;gap:.4rem;min-width:12rem}
-.mi-media.mi-wide{flex:1 1 100%;overflow-x:auto;flex-wrap:nowrap;flex-direction:column}
+.mi-media:has(.mi-picture~.mi-picture){flex-basis:clamp(13rem,40vw,34rem)}
+.mi-media.mi-wide{flex:1 1 100%!important;overflow-x:auto;flex-wrap:nowrap;flex-direction:column}
 .mi-media .mi-picture{flex:1 1 12rem;max-width:100%}
-.mi-wide .mi-picture{max-width:none;flex:none;align-self:flex-start}
+.mi-media:has(.mi-picture~.mi-picture) .mi-picture{flex:0 1 calc(50% - .2rem);min-width:0;
+max-width:calc(50% - .2rem)}
+.mi-wide.mi-media .mi-picture{max-width:100%!important;flex:none!important;align-self:flex-start}
 .mi-picture{display:block;border-radius:6px;border:1px solid var(--mi-line);cursor:zoom-in;
 max-width:100%;height:auto;margin:0!important}
 .mi-picture.mi-full{position:fixed;inset:2vh 2vw;max-width:96vw!important;max-height:96vh!important;
