@@ -57,15 +57,14 @@ def _split(rows: Sequence[Row], budget: int, shares_prefix: bool) -> list[list[R
 
 
 def _balanced(sizes: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices in the fewest bins that an even spread fills within the budget."""
-    if not sizes:
-        return []
-    count = max(1, math.ceil(sum(sizes) / budget))
-    limit = max(budget, *sizes)
+    """Indices in the fewest bins that an even spread fills; what is over the budget goes alone."""
+    alone = [[i] for i, size in enumerate(sizes) if size > budget]
+    rest = [i for i, size in enumerate(sizes) if size <= budget]
+    count = math.ceil(sum(sizes[i] for i in rest) / budget)
     while True:
-        bins = _spread(sizes, count)
-        if all(sum(sizes[i] for i in members) <= limit for members in bins):
-            return sorted((sorted(b) for b in bins if b), key=lambda b: b[0])
+        bins = [[rest[i] for i in b] for b in _spread([sizes[i] for i in rest], count)]
+        if all(sum(sizes[i] for i in members) <= budget for members in bins):
+            return sorted((sorted(b) for b in (*alone, *bins) if b), key=lambda b: b[0])
         count += 1
 
 

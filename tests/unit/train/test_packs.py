@@ -43,6 +43,13 @@ def test_a_row_over_the_budget_goes_alone():
     assert packs_of([], 10) == []
 
 
+def test_a_row_over_the_budget_does_not_widen_the_others():
+    # prompts of 3: rows of 5, 14, 14 and 19 tokens; 5 + 14 = 19 is over 18 as well
+    rows = [row(PROMPT_A, 0, (7,) * n) for n in (2, 11, 11, 16)]
+    packs = packs_of(rows, 18, shares_prefix=False)
+    assert [[len(r.token_ids) for r in p] for p in packs] == [[2], [11], [11], [16]]
+
+
 def test_packs_are_evenly_full():
     # in order and greedily these would be 9 + 1, 9, 1: the fewest even ones are 10, 10
     rows = [row(replace(PROMPT_B), g, (7,) * n) for g, n in enumerate((8, 0, 8, 0))]
