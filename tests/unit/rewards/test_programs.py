@@ -154,24 +154,23 @@ def test_after_closing_a_new_sandbox_is_opened() -> None:
     assert RAN(program, chart()) == first == pytest.approx(0.2 / 2 + 0.1 + 0.7)
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Python's own answer to SIGINT, which a shell's background jobs are started to ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_interrupt_while_a_program_runs_leaves_a_sandbox_that_works() -> None:
     main = threading.main_thread().ident
     assert main is not None
     RUN.frame(code("x = 1"))
-    is_over = threading.Event()
-
-    def press() -> None:  # again where Python lost one: in a finaliser it is only printed
-        while not is_over.wait(0.7):
-            signal.pthread_kill(main, signal.SIGINT)
-
-    presser = threading.Thread(target=press)
+    presser = threading.Timer(0.7, signal.pthread_kill, (main, signal.SIGINT))
     presser.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            RUN.frame(code("import time; time.sleep(30)"))
-    finally:
-        is_over.set()
-        presser.join()
+    with pytest.raises(KeyboardInterrupt):
+        RUN.frame(code("import time; time.sleep(30)"))
     table = RUN.frame(code("chart_data = DataFrame({'a': [1]})"))
     assert table is not None and table.columns == ("a",)
     close_sandboxes()
