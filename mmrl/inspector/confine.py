@@ -13,27 +13,12 @@ from pathlib import Path
 
 from mmrl.errors import MediaError
 from mmrl.inspector.lines import open_plain
+from mmrl.media.beginnings import HEAD_BYTES, form_of
 from mmrl.media.source import stat_file
 
 MAX_NAME = 1024
 """Characters of a path; no file system of ours has longer ones that a data set would use."""
 _RELATIVE = re.compile(r"media(?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}){1,8}")
-_BEGINNINGS = (
-    (0, b"\x89PNG\r\n\x1a\n"),
-    (0, b"\xff\xd8\xff"),
-    (0, b"GIF8"),
-    (0, b"BM"),
-    (0, b"II*\0"),
-    (0, b"MM\0*"),
-    (8, b"WEBP"),
-    (8, b"AVI "),
-    (4, b"ftyp"),  # mp4, mov, heic, avif
-    (0, b"\x1a\x45\xdf\xa3"),  # matroska, webm
-    (0, b"OggS"),
-    (0, b"FLV\x01"),
-    (0, b"\0\0\x01\xba"),  # MPEG programme stream
-    (0, b"\x47\x40"),  # MPEG transport stream
-)
 
 
 def confined_media(name: str, rollouts: Path, roots: Sequence[Path]) -> Path:
@@ -84,10 +69,9 @@ def _resolved(path: Path) -> Path:
 def _is_media(path: Path) -> bool:
     try:
         with open_plain(path) as file:
-            head = file.read(16)
+            return form_of(file.read(HEAD_BYTES)) is not None
     except OSError as error:
         raise _refused(f"{path}: {error.strerror}") from None
-    return any(head[at : at + len(magic)] == magic for at, magic in _BEGINNINGS)
 
 
 def _refused(message: str) -> MediaError:

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from mmrl.errors import MediaError
 from mmrl.inspector.lines import open_plain
+from mmrl.media.beginnings import HEAD_BYTES, form_of
 from mmrl.types import MediaRef
 
 MAX_BYTES = 64 * 2**20
@@ -39,18 +40,8 @@ LIMIT_S = 60.0
 FORMATS = "PNG, JPEG, WebP, GIF, BMP; MP4, MOV, WebM, Matroska, AVI"
 
 Kind = Literal["image", "video"]
-_BEGINNINGS: tuple[tuple[int, bytes, Kind], ...] = (
-    (0, b"\x89PNG\r\n\x1a\n", "image"),
-    (0, b"\xff\xd8\xff", "image"),
-    (0, b"GIF8", "image"),
-    (0, b"BM", "image"),
-    (8, b"WEBP", "image"),
-    (8, b"AVI ", "video"),
-    (4, b"ftyp", "video"),
-    (0, b"\x1a\x45\xdf\xa3", "video"),
-)
+_TAKEN = {"PNG", "JPEG", "GIF", "BMP", "WebP", "AVI", "MP4", "Matroska"}
 """Vector forms are not among them (PostScript would be run), nor playlists (they name files)."""
-_STILL_BRANDS = (b"heic", b"heix", b"mif1", b"avif", b"avis")
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,11 +152,9 @@ def _bytes_of(path: Path) -> bytes:
 
 def _kind_of(data: bytes) -> Kind:
     """Picture or clip by the first bytes, never by the name."""
-    for at, magic, kind in _BEGINNINGS:
-        if data[at : at + len(magic)] == magic:
-            if magic == b"ftyp" and data[8:12] in _STILL_BRANDS:
-                break
-            return kind
+    form = form_of(data[:HEAD_BYTES])
+    if form is not None and form.name in _TAKEN:
+        return form.kind
     raise MediaError(
         f"the upload is none of {FORMATS}; it begins with {ascii(data[:12])[1:]}",
         reason="not_media",

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmrl.eval.run import Evaluation
+from mmrl.media.beginnings import HEAD_BYTES, form_of
 from mmrl.train.loop import StepReport
 from mmrl.train.observers.base import Observer
 from mmrl.train.observers.records import group_records, token_rows
@@ -102,7 +103,9 @@ class RolloutFiles(Observer):
         """Generated media are saved once; files of the user's are named where they lie."""
         if ref.data is None:
             return str(ref.path)
-        path = self.folder / "media" / f"{digest[:20]}{_extension(ref.data)}"
+        form = form_of(ref.data[:HEAD_BYTES])
+        suffix = ".bin" if form is None else form.suffix
+        path = self.folder / "media" / f"{digest[:20]}{suffix}"
         if not path.exists():
             _replace(path, ref.data)
         return f"media/{path.name}"
@@ -113,14 +116,6 @@ def _table(tokens: list[dict[str, Any]]) -> pa.Table:
     table = pa.Table.from_pylist(tokens)
     told = any(row["entropy"] is not None for row in tokens)
     return table if told or not tokens else table.drop_columns(["entropy"])
-
-
-def _extension(data: bytes) -> str:
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return ".png"
-    if data[:2] == b"\xff\xd8":
-        return ".jpg"
-    return ".mp4" if data[4:8] == b"ftyp" else ".bin"
 
 
 def _plain(value: float) -> float | None:
