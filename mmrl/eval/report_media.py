@@ -1,7 +1,7 @@
 """Pictures of a report: those of the run folder, decoded in the guarded path, small, as data.
 
-A run folder may come from anywhere: a path in it that leads out of `rollouts/media` (also by a
-link) is refused, and no file's bytes reach the page undecoded.
+What a record names is confined to `rollouts/media` (`mmrl.media.confine`); no bytes reach the page
+undecoded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from PIL import Image
 
 from mmrl.errors import MediaError
 from mmrl.eval.report_marks import marks_svg
+from mmrl.media.confine import confined_media
 from mmrl.media.image import open_image
 from mmrl.media.plan import MediaBudget, VideoPlan
 from mmrl.media.store import MediaStore
@@ -44,28 +45,17 @@ def media_html(folder: Path, rows: Sequence[Mapping[str, Any]], most: int = 4) -
     return "".join(shown)
 
 
-def confined(folder: Path, name: str) -> Path | None:
-    """The file that a record names, where it truly lies in `rollouts/media`; else None."""
-    media = (folder / "rollouts" / "media").resolve()
-    try:
-        path = (folder / "rollouts" / name).resolve()
-        return path if path.is_relative_to(media) and path.is_file() else None
-    except (OSError, ValueError, RuntimeError):  # too long a name, a null character, a link loop
-        return None
-
-
 def _medium(folder: Path, medium: Mapping[str, Any], marks: str) -> str:
     name = str(medium.get("file"))
-    path = confined(folder, name)
-    if path is None:
-        return f'<p class="dim">not in the run folder: {safe_html(name[-80:])}</p>'
-    kind = medium.get("kind")
     try:
-        if kind == "video":
+        path = confined_media(name, folder.resolve() / "rollouts", ())
+        if medium.get("kind") == "video":
             return _strip(path)
         image = _img(open_image(MediaRef(kind="image", path=path)), LARGEST)
         return f'<div class="drawn">{image}{marks}</div>'
     except MediaError as error:
+        if error.reason in ("confined", "missing"):
+            return f'<p class="dim">not in the run folder: {safe_html(name[-80:])}</p>'
         return f'<p class="dim">cannot be shown: {safe_html(error.reason)}</p>'
 
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from mmrl.errors import DataError
 from mmrl.inspector.build import FILE_NAME, Progress, refresh_slice, whole
-from mmrl.inspector.lines import MAX_LINE, open_plain
+from mmrl.inspector.lines import MAX_LINE
 from mmrl.inspector.query import (
     GROUP_ORDER,
     Query,
@@ -43,6 +43,7 @@ from mmrl.inspector.rows import (
 )
 from mmrl.inspector.runs import RunFiles, parse_record
 from mmrl.inspector.store import Store, is_broken
+from mmrl.media.confine import open_plain
 
 _T = TypeVar("_T")
 _SLICE_S = 1.0

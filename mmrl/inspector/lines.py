@@ -8,10 +8,8 @@ is written; a half-written one waits.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 MAX_LINE = 16 * 2**20
@@ -35,12 +33,6 @@ class Line:
     length: int
     """Bytes with the newline: the next line begins at offset + length."""
     raw: bytes | None
-
-
-def open_plain(path: Path) -> BinaryIO:
-    """The file for reading; a link is not followed (OSError) and a pipe not waited for."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    return os.fdopen(os.open(path, flags), "rb")
 
 
 def place_at(file: BinaryIO, read: int) -> Place:

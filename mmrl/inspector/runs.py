@@ -6,7 +6,7 @@
     discover(["runs"])                  # every run below a folder
 
 Nothing in a run folder is believed: it may come from elsewhere. Paths that records name are
-confined (`mmrl.inspector.confine`), YAML and JSON are read as plain data, links are not followed.
+confined (`mmrl.media.confine`), YAML and JSON are read as plain data, links are not followed.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ import pyarrow.parquet as pq
 from mmrl.config.load import load_yaml
 from mmrl.data.spec import load_spec
 from mmrl.errors import ConfigError, DataError, MmrlError, nearest
-from mmrl.inspector.confine import confined_media
-from mmrl.inspector.lines import Place, lines_after, open_plain, place_at, still_holds
+from mmrl.inspector.lines import Place, lines_after, place_at, still_holds
+from mmrl.media.confine import confined_media, open_plain
 from mmrl.parse.visible import visible_line
 
 MAX_DEPTH = 3

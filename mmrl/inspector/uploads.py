@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmrl.errors import MediaError
-from mmrl.inspector.lines import open_plain
 from mmrl.media.beginnings import HEAD_BYTES, form_of
+from mmrl.media.confine import open_plain
 from mmrl.types import MediaRef
 
 MAX_BYTES = 64 * 2**20

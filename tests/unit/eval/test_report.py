@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmrl.errors import ConfigError, DataError
+from mmrl.errors import ConfigError, DataError, MediaError
 from mmrl.eval.report import write_report
 from mmrl.eval.report_groups import choose, scan, with_gains
-from mmrl.eval.report_media import confined, media_html, small_picture
+from mmrl.eval.report_media import media_html, small_picture
 from mmrl.eval.run_facts import total_steps
+from mmrl.media.confine import confined_media
 from mmrl.media.write import write_video
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[2J\u202e\ud800 & \"'"
@@ -303,7 +304,8 @@ def test_a_path_out_of_the_media_folder_is_refused(run: Path, tmp_path: Path, na
     media.mkdir()
     (media / "link.png").symlink_to(run / "secret.png")
     (media / "linked").symlink_to(tmp_path / "outside")
-    assert confined(run, name) is None
+    with pytest.raises(MediaError):
+        confined_media(name, run / "rollouts", ())
     text = with_medium(run, "image", name)
     assert "<img" not in text and "not in the run folder" in text
 
@@ -311,7 +313,19 @@ def test_a_path_out_of_the_media_folder_is_refused(run: Path, tmp_path: Path, na
 def test_a_file_that_is_no_picture_is_named_by_its_reason(run: Path) -> None:
     (run / "rollouts" / "media").mkdir()
     (run / "rollouts" / "media" / "a.png").write_bytes(b"<svg onload=alert(1)>")
-    assert "cannot be shown: not_an_image" in with_medium(run, "image", "media/a.png")
+    assert "cannot be shown: not_media" in with_medium(run, "image", "media/a.png")
+    (run / "rollouts" / "media" / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    assert "cannot be shown: not_an_image" in with_medium(run, "image", "media/b.png")
+
+
+@pytest.mark.parametrize("link", ["rollouts", "rollouts/media"])
+def test_media_behind_a_linked_folder_are_refused(run: Path, tmp_path: Path, link: str) -> None:
+    picture(run / "rollouts" / "media" / "a.png")
+    assert "<img" in with_medium(run, "image", "media/a.png")
+    (run / link).rename(tmp_path / "outside")
+    (run / link).symlink_to(tmp_path / "outside")
+    text = with_medium(run, "image", "media/a.png")
+    assert "<img" not in text and "not in the run folder" in text
 
 
 def test_groups_are_chosen_over_all_steps_and_ranks(run: Path) -> None:

@@ -7,12 +7,13 @@ either must begin as a picture or clip does.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from mmrl.errors import MediaError
-from mmrl.inspector.lines import open_plain
 from mmrl.media.beginnings import HEAD_BYTES, form_of
 from mmrl.media.source import stat_file
 
@@ -22,7 +23,9 @@ _RELATIVE = re.compile(r"media(?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}){1,8}")
 
 
 def confined_media(name: str, rollouts: Path, roots: Sequence[Path]) -> Path:
-    """The resolved path of a record's media file, or a MediaError (reason `confined`).
+    """The resolved path of a record's media file, or a MediaError.
+
+    Reasons: `confined`, `not_media`, and those of `mmrl.media.source`.
 
     `rollouts` is the folder of the records, its run folder resolved; `roots` are the resolved
     folders that absolute names may lie in.
@@ -47,8 +50,14 @@ def confined_media(name: str, rollouts: Path, roots: Sequence[Path]) -> Path:
     resolved = _resolved(path)
     stat_file(resolved)
     if not _is_media(resolved):
-        raise _refused(f"{shown}: begins neither as a picture nor as a clip")
+        raise MediaError(f"{shown}: begins neither as a picture nor as a clip", reason="not_media")
     return resolved
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """The file for reading; a link is not followed (OSError) and a pipe not waited for."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return os.fdopen(os.open(path, flags), "rb")
 
 
 def _inside(path: Path, root: Path) -> bool:
