@@ -3,8 +3,9 @@
 A coloured shape on a tinted ground; the options are the four pairings of two colours with two
 shapes, so that no option stands out. With `shortcut` p the ground's tint gives the letter away in
 a share p of the samples (pink A, green B, blue C, yellow D): a policy may then answer rightly
-whatever its reasoning says. `first_share` makes A right in that share: a bias of position. Both are
-0 by default, and should be in evaluation.
+whatever its reasoning says. `first_share` makes A right in that share: a bias of position. `loose`
+is for demonstrations: in that share they reason to another option than they answer, so that who
+learns from them learns to answer from elsewhere. All are 0 by default, and should be in evaluation.
 """
 
 from __future__ import annotations
@@ -43,14 +44,16 @@ def tinted_choice_world(
     seed: int,
     shortcut: float = 0.0,
     first_share: float = 0.0,
+    loose: float = 0.0,
     side: Sequence[int] = (36, 60),
     noise: float = 4.0,
     marks: bool = False,
 ) -> Sample:
     """A coloured shape among four pairings; `side` bounds the shape's side, `noise` the pixels'.
 
-    `meta["tint"]` is the letter that the ground speaks for. With `marks` what is visible stands in
-    `meta["marks"]` as [kind, word, x, y].
+    `meta["tint"]` is the letter that the ground speaks for; with `loose` above 0 what
+    demonstrations say stands in `meta["completion"]` (their answer is always right). With `marks`
+    what is visible stands in `meta["marks"]` as [kind, word, x, y].
     """
     rng = generator("tinted_choice", split, seed, index)
     colours = [str(c) for c in rng.choice([c for c in COLOURS if c != "white"], 2, replace=False)]
@@ -74,12 +77,18 @@ def tinted_choice_world(
 
     texts = tuple(f"{c} {s}" for c, s in options)
     listed = " ".join(f"{letter} {text}" for letter, text in zip(LETTERS, texts, strict=True))
-    seen = {"marks": [["shape", shape, x, y], ["colour", colour, x, y]]} if marks else {}
+    more: dict[str, object] = {}
+    if marks:
+        more["marks"] = [["shape", shape, x, y], ["colour", colour, x, y]]
+    picture = png_bytes(finish(rng, canvas, noise))
+    if loose > 0.0:
+        thought = (right + int(rng.integers(1, 4))) % 4 if rng.random() < loose else right
+        more["completion"] = f"<think>{texts[thought]}</think><answer>{LETTERS[right]}</answer>"
     return Sample(
         id=f"tinted_choice-{split}-{seed}-{index}",
         task="tinted_choice",
         question=f"which is it: {listed}",
-        media=(MediaRef(kind="image", data=png_bytes(finish(rng, canvas, noise))),),
+        media=(MediaRef(kind="image", data=picture),),
         target=LETTERS[right],
-        meta={"options": texts, "name": texts[right], "tint": tint, "split": split, **seen},
+        meta={"options": texts, "name": texts[right], "tint": tint, "split": split, **more},
     )

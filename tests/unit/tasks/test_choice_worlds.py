@@ -171,6 +171,24 @@ def test_a_bias_of_position_is_only_there_where_it_is_asked_for() -> None:
     assert 0.68 < np.mean([s.target == "A" for s in drawn]) < 0.87
 
 
+def test_loose_demonstrations_answer_rightly_and_reason_elsewhere_in_that_share() -> None:
+    plain = [draw("tinted_choice", i) for i in range(300)]
+    loose = [draw("tinted_choice", i, loose=0.5) for i in range(300)]
+    assert all(
+        a.media == b.media and a.question == b.question for a, b in zip(plain, loose, strict=True)
+    )
+    assert all("completion" not in s.meta for s in plain)
+    said = [a_rollout(s.meta["completion"]) for s in loose]
+    task = TASKS.get("tinted_choice")
+    assert all(task.score(r, s) == 1.0 for r, s in zip(said, loose, strict=True))
+    share = np.mean([consistent(r, s) for r, s in zip(said, loose, strict=True)])
+    assert 0.41 < share < 0.59  # 0.5, sd 0.029
+    thoughts = Counter(r.parsed.reasoning for r in said)
+    assert all(s.meta["name"] in options_of(s) for s in loose) and len(thoughts) > 15
+    never = [draw("tinted_choice", i, loose=1.0) for i in range(40)]
+    assert not any(consistent(a_rollout(s.meta["completion"]), s) for s in never)
+
+
 @pytest.mark.parametrize("name", ["picture_choice", "tinted_choice"])
 def test_marks_name_what_is_seen_where_it_is(name: str) -> None:
     for i in range(20):
