@@ -69,7 +69,7 @@ def _rewards(
     by_stage = [
         TaskMethods(loaded, stage, i, stage_spec(loaded, stage))
         for i, stage in enumerate(stages_of(loaded.run))
-        if stage.kind == "rl"
+        if stage.kind != "sft"
         and (
             key.startswith((f"stages.{i}.", "eval."))
             or (key.startswith("data.") and not stage.data)
@@ -139,9 +139,13 @@ def _entries(loaded: LoadedRun) -> list[tuple[str, DataEntry]]:
     named = [(f"data.{i}", entry, "train") for i, entry in enumerate(run.data)]
     for s, stage in enumerate(run.stages):
         named += [(f"stages.{s}.data.{i}", entry, "train") for i, entry in enumerate(stage.data)]
+        rows = stage.promote.data if stage.promote is not None else ()
+        named += [(f"stages.{s}.promote.data.{i}", entry, "test") for i, entry in enumerate(rows)]
     named += [(f"eval.data.{i}", entry, "test") for i, entry in enumerate(run.eval.data)]
     distinct: dict[str, tuple[str, DataEntry]] = {}
     for key, entry, split in named:
+        if entry.stage is not None:
+            continue  # the rows that it collects from are looked at where they are named
         whole = entry.model_copy(update={"split": entry.split or split})
         distinct.setdefault(whole.model_dump_json(exclude={"weight", "limit"}), (key, whole))
     return list(distinct.values())

@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+ORIGINS = ("task", "cfg", "dataset", "stage")
+"""Where the samples of a data entry may come from."""
+
 
 class Section(BaseModel):
     """Base of every section: frozen, unknown keys refused, docstrings are the reference."""
@@ -140,7 +143,7 @@ class RewardConfig(Section):
 
 
 class DataEntry(Section):
-    """One constituent of a mixture: exactly one of `task`, `cfg`, `dataset`."""
+    """One constituent of a mixture: exactly one of `task`, `cfg`, `dataset`, `stage`."""
 
     task: str | None = None
     """A procedural world by its task name."""
@@ -148,6 +151,8 @@ class DataEntry(Section):
     """A `datasets_cfg/*.yaml` file."""
     dataset: str | None = None
     """A data set registered by `register_dataset`."""
+    stage: str | None = None
+    """`NAME.kept` or `NAME.failed`: what an earlier stage of kind `collect` kept or did not."""
     split: str | None = None
     """None means "train" for training and "test" for evaluation."""
     weight: float = Field(default=1.0, ge=0)
@@ -162,9 +167,11 @@ class DataEntry(Section):
 
     @model_validator(mode="after")
     def _one_origin(self) -> DataEntry:
-        given = [k for k in ("task", "cfg", "dataset") if getattr(self, k) is not None]
+        given = [k for k in ORIGINS if getattr(self, k) is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of task, cfg, dataset; got {given or 'none'}")
+            raise ValueError(f"give exactly one of {', '.join(ORIGINS)}; got {given or 'none'}")
+        if self.stage is not None and (self.split is not None or self.options):
+            raise ValueError("what a stage collected has no split and no options of its own")
         return self
 
 
@@ -185,20 +192,82 @@ class OptimizerConfig(Section):
     max_grad_norm: float = Field(default=1.0, gt=0)
 
 
+class KeepConfig(Section):
+    """Which samples a collect stage keeps: `low < pass rate < high`, spread of the score at least
+    `min_std`. All others have failed."""
+
+    low: float | None = Field(default=0.0, ge=0, le=1)
+    """The share of right completions lies above this; null asks for none."""
+    high: float | None = Field(default=1.0, ge=0, le=1)
+    """The share of right completions lies below this; null keeps what is always right too (as
+    rejection sampling wants it)."""
+    min_std: float | None = Field(default=None, ge=0)
+    """Least standard deviation (population) of the score over a sample's completions."""
+
+
+class CollectConfig(Section):
+    """What a stage of kind `collect` does with each sample that it draws."""
+
+    samples: int = Field(default=8, ge=1)
+    """Completions of each sample; their scores decide."""
+    temperature: float = Field(default=1.0, gt=0)
+    keep: KeepConfig = KeepConfig()
+    form: Literal["samples", "demonstrations"] = "samples"
+    """What a later sft stage reads of the kept: their gold answers ("samples") or their right
+    completions, token by token as they were sampled ("demonstrations"). An rl stage reads samples
+    in both."""
+    per_sample: int = Field(default=1, ge=1)
+    """Right completions of a sample that become demonstrations at most."""
+
+
+class PromoteConfig(Section):
+    """Ends a stage early once a measure was above a bound in several evaluations in a row."""
+
+    measure: str
+    """A measure of evaluation: the task's score, "accuracy", "iou_greedy", …"""
+    above: float
+    times: int = Field(default=1, ge=1)
+    """Evaluations in a row that must lie above."""
+    every: int = Field(default=10, ge=1)
+    """Steps of the stage between these evaluations, which are apart from those of `eval`."""
+    data: tuple[DataEntry, ...] = ()
+    """Empty takes the data of `eval`."""
+    limit: int = Field(default=64, ge=1)
+    """Samples an entry."""
+
+
 class StageConfig(Section):
-    """A part of the run with its own data and settings; what is not said is the recipe's."""
+    """A part of the run with its own data and settings; what is not said is the recipe's.
+
+    `rl` and `sft` train; `collect` samples, scores and sorts, and writes a data set that later
+    stages name as `stage: NAME.kept` or `NAME.failed`.
+    """
 
     name: str
-    kind: Literal["rl", "sft"] = "rl"
+    """Of a collect stage also a folder's name: letters, digits, `_` and `-`."""
+    kind: Literal["rl", "sft", "collect"] = "rl"
     steps: int = Field(ge=1)
+    """At most: `promote` ends a stage early, and a collect stage ends when every row was drawn."""
     data: tuple[DataEntry, ...] = ()
     method: dict[str, Any] = {}
     """Settings that differ from the recipe's method in this stage."""
     rewards: tuple[RewardConfig, ...] | None = None
     optimizer: dict[str, Any] = {}
-    """Settings that differ from the recipe's optimizer; the schedule runs over the stage."""
+    """Settings that differ from the recipe's optimizer."""
+    collect: CollectConfig | None = None
+    """Of kind `collect` only; None takes the defaults."""
+    promote: PromoteConfig | None = None
+    start: Literal["carry", "initial"] = "carry"
+    """Weights at the stage's start: those of the stage before, or the model's as it was loaded
+    (moving averages of weights begin anew with it)."""
     reset_optimizer: bool = False
-    """Forgets the moments at the stage's start."""
+    """Forgets the moments at the stage's start; else they are carried over."""
+    reset_clock: bool = True
+    """Schedule and whatever else goes by the share of the stage that is done run over the stage;
+    false lets them run over the whole run (its steps as they are known by then)."""
+    reference: Literal["renew", "carry"] = "renew"
+    """The reference model of a KL term: the weights at this stage's start, or the one that an
+    earlier stage kept."""
     prompts_per_step: int | None = Field(default=None, ge=1)
     """None takes the recipe's."""
     draw: Literal["shuffle", "weighted"] | None = None

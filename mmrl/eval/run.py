@@ -15,7 +15,7 @@ from mmrl.config.schema import EvalConfig
 from mmrl.errors import MediaError, PolicyError
 from mmrl.eval.measures import Estimate, estimate
 from mmrl.seeds import seed_of
-from mmrl.tasks.base import TASKS
+from mmrl.tasks.base import TASKS, Task
 from mmrl.types import Rollout, Sample, Verdict
 
 
@@ -133,6 +133,15 @@ def evaluate_samples(
         skipped = dict(sorted(ranks.gather(list(skipped.items()))))
     items = _weighted(items, samples)
     return Evaluation(step=step, items=tuple(items), skipped=skipped, estimates=_estimates(items))
+
+
+def measure_names(task: Task, config: EvalConfig) -> list[str]:
+    """The measures that an evaluation of samples of this task can have."""
+    name = task.score_name
+    names = [name, f"{name}_best{config.best_of}", "accuracy", "format", "length", *task.measures]
+    if config.greedy:
+        names.append(f"{name}_greedy")
+    return [*names, f"weighted_{name}"] if task.weight is not None else names
 
 
 def _item(

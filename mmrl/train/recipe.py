@@ -18,6 +18,7 @@ from mmrl.media.plan import MediaBudget
 from mmrl.methods.base import MethodSpec, method_spec
 from mmrl.tasks.base import TASKS
 from mmrl.train.rewards import with_rewards
+from mmrl.train.staged import check_collected, check_stage, worlds_named
 
 
 def stages_of(run: Run) -> tuple[StageConfig, ...]:
@@ -55,26 +56,32 @@ def check_recipe(loaded: LoadedRun) -> None:
         prefix = f"stages.{i}.data" if stage.data else "data"
         if not entries:
             raise loaded.located(prefix, f'stage "{stage.name}" has no data')
-        _check_entries(loaded, entries, prefix, "train")
+        _check_entries(loaded, entries, prefix, "train", earlier=run.stages[:i])
         stage_optimizer(run, stage)
-        if stage.kind == "rl":
+        if stage.kind != "sft":
             spec = stage_spec(loaded, stage)
-            for task in _tasks_named(entries):
+            for task in worlds_named(run, entries):
                 spec.build(with_rewards(loaded, stage, i, TASKS.get(task)))
+        if stage.promote is not None:
+            _check_entries(loaded, stage.promote.data, f"stages.{i}.promote.data", "test")
+        check_stage(loaded, i)
     _check_entries(loaded, run.eval.data, "eval.data", "test")
     _check_budgets(run)
 
 
-def _tasks_named(entries: Sequence[DataEntry]) -> list[str]:
-    """Task names that can be known without opening data: those of worlds."""
-    return sorted({e.task for e in entries if e.task})
-
-
 def _check_entries(
-    loaded: LoadedRun, entries: Sequence[DataEntry], prefix: str, split: str
+    loaded: LoadedRun,
+    entries: Sequence[DataEntry],
+    prefix: str,
+    split: str,
+    *,
+    earlier: Sequence[StageConfig] = (),
 ) -> None:
     for i, entry in enumerate(entries):
         key = f"{prefix}.{i}"
+        if entry.stage is not None:
+            check_collected(loaded, f"{key}.stage", entry.stage, earlier)
+            continue
         if entry.task is not None and entry.task not in TASKS:
             message = f'no task "{entry.task}".{nearest(entry.task, TASKS.names())}'
             raise loaded.located(f"{key}.task", message)
