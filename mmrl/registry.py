@@ -37,6 +37,10 @@ class Registry(Generic[T]):
         self._parts[name] = part
         return part
 
+    def remove(self, name: str) -> None:
+        """Forgets a part that was only there for a while; no error where it is not."""
+        self._parts.pop(name, None)
+
     def register(self, name: str) -> Callable[[T], T]:
         """Decorator form of `add`."""
         return lambda part: self.add(name, part)
