@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.console import Console as Terminal
 from rich.live import Live
 
 from mmrl.errors import ConfigError, nearest
+from mmrl.eval.lines import Log
 from mmrl.eval.run_facts import config_of, summary_of, total_steps
 from mmrl.eval.series import is_number
 from mmrl.eval.warnings import Alarms
@@ -38,36 +38,6 @@ def watch(args: argparse.Namespace) -> int:
     return 0
 
 
-class Tail:
-    """Reads what is appended to a log of JSON lines; a half-written last line waits."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.offset = 0
-
-    def poll(self) -> tuple[list[dict[str, Any]], bool]:
-        """New records, and whether the log was cut back (a resumed run): then all are new."""
-        if not self.path.is_file():
-            return [], False
-        was_cut = self.path.stat().st_size < self.offset
-        if was_cut:
-            self.offset = 0
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            data = file.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        self.offset += len(whole)
-        records = []
-        for line in whole.splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue  # `mmrl report` names a broken line; here the run goes on
-            if isinstance(record, dict) and is_number(record.get("step")):
-                records.append(record)
-        return records, was_cut
-
-
 class Watcher:
     """Shows a run folder on a terminal: the live table, or plain lines where it is none."""
 
@@ -82,7 +52,7 @@ class Watcher:
         self.folder, self.terminal = folder, terminal
         self.sleep, self.now = sleep, now
         self.live = Live(console=terminal, refresh_per_second=4, transient=True)
-        self.tail = Tail(folder / "metrics.jsonl")
+        self.log = Log(folder / "metrics.jsonl")
         self.panel, self.alarms = Panel(None), Alarms()
         self._longest = 0.0
         self._heard: float | None = None
@@ -107,7 +77,8 @@ class Watcher:
         """Reads and shows what is new; True when the run has ended."""
         summary = summary_of(self.folder)  # before the log: what it counts is then in the log
         total = total_steps(config_of(self.folder))
-        records, was_cut = self.tail.poll()
+        new, was_cut = self.log.poll()
+        records = [record for record in new if is_number(record.get("step"))]
         if was_cut:
             self._say("the run was resumed from an earlier checkpoint")
             self.panel, self.alarms = Panel(total), Alarms()
@@ -162,7 +133,7 @@ class Watcher:
 
     def _written(self) -> float:
         """When the log was last written (now, where there is none yet)."""
-        return self.tail.path.stat().st_mtime if self.tail.path.is_file() else self.now()
+        return self.log.path.stat().st_mtime if self.log.path.is_file() else self.now()
 
     def _wait_for_folder(self) -> None:
         config = self.folder / "config.yaml"

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from mmrl.errors import ConfigError, nearest
+from mmrl.eval.lines import read_jsonl
 from mmrl.eval.report_groups import groups_html
 from mmrl.eval.report_page import page
 from mmrl.eval.report_plots import plots_html
 from mmrl.eval.run import Evaluation
 from mmrl.eval.run_facts import config_of, summary_of, total_steps
-from mmrl.eval.series import is_number, read_jsonl, stage_borders
+from mmrl.eval.series import is_number, stage_borders
 from mmrl.eval.summary import table
 from mmrl.eval.warnings import alarms_of
 from mmrl.parse.visible import safe_html

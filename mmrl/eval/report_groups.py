@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmrl.eval.lines import read_jsonl
 from mmrl.eval.report_media import media_html
-from mmrl.eval.series import is_number, read_jsonl
+from mmrl.eval.series import is_number
 from mmrl.parse.visible import safe_html
 
 Row = Mapping[str, Any]

@@ -2,41 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeGuard
-
-from mmrl.errors import DataError
-
-
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """The records of a log that may still be growing; none where there is no file yet.
-
-    A last line that is half written is left out; an unreadable line before it is a DataError.
-    """
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    records: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:  # also a cut within a character
-            if number == len(lines):
-                break
-            raise DataError(
-                f"{path}:{number}: not a JSON record, and not the last line, which may be half "
-                f"written ({error}); remove the line to read the rest"
-            ) from error
-        if isinstance(record, dict):
-            records.append(record)
-        elif number < len(lines):
-            raise DataError(f"{path}:{number}: a JSON object was wanted, not {line[:40]!r}")
-    return records
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from mmrl.inspector.lines import Place, lines_after, place_at, still_holds
+from mmrl.eval.lines import Place, lines_after, parse_record, place_at, still_holds
 from mmrl.inspector.query import folded, name_of
-from mmrl.inspector.runs import parse_record
 from mmrl.media.confine import open_plain
 
 FILE_NAME = re.compile(r"step-([0-9]{1,12})(?:\.rank([0-9]{1,6}))?\.jsonl")

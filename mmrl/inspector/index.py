@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmrl.errors import DataError
+from mmrl.eval.lines import MAX_LINE, parse_record
 from mmrl.inspector.build import FILE_NAME, Progress, refresh_slice, whole
-from mmrl.inspector.lines import MAX_LINE
 from mmrl.inspector.query import (
     GROUP_ORDER,
     Query,
@@ -41,7 +41,7 @@ from mmrl.inspector.rows import (
     part_ids,
     rollout_rows,
 )
-from mmrl.inspector.runs import RunFiles, parse_record
+from mmrl.inspector.runs import RunFiles
 from mmrl.inspector.store import Store, is_broken
 from mmrl.media.confine import open_plain
 

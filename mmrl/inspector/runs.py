@@ -28,8 +28,8 @@ import pyarrow.parquet as pq
 from mmrl.config.load import load_yaml
 from mmrl.data.spec import load_spec
 from mmrl.errors import ConfigError, DataError, MmrlError, nearest
-from mmrl.inspector.lines import Place, lines_after, place_at, still_holds
-from mmrl.media.confine import confined_media, open_plain
+from mmrl.eval.lines import Log
+from mmrl.media.confine import confined_media, is_plain_file, open_plain
 from mmrl.parse.visible import visible_line
 
 MAX_DEPTH = 3
@@ -59,7 +59,9 @@ class RunFiles:
         self.folder = given.resolve()
         self.name = name or self.folder.name
         self._given_roots = tuple(Path(root).expanduser().resolve() for root in data_roots)
-        self._log = _Log(self.folder / "metrics.jsonl")
+        self._log = Log(self.folder / "metrics.jsonl")
+        self._lock = threading.Lock()
+        self._records: list[dict[str, Any]] = []
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -89,8 +91,14 @@ class RunFiles:
         return data if isinstance(data, dict) else None
 
     def records(self) -> list[dict[str, Any]]:
-        """All records of metrics.jsonl so far, steps and evaluations in the order written."""
-        return self._log.records()
+        """All records of metrics.jsonl so far, steps and evaluations in the order written.
+
+        The list is the caller's own; the records in it are shared.
+        """
+        with self._lock:
+            new, was_rewritten = self._log.poll()
+            self._records = new if was_rewritten else self._records + new
+            return list(self._records)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The records of steps so far."""
@@ -139,7 +147,7 @@ class RunFiles:
         """
         stem = f"step-{int(step):06d}" + (f".rank{int(rank)}" if rank else "")
         path = self.rollouts / f"{stem}.tokens.parquet"
-        if self.rollouts.is_symlink() or not _is_plain_file(path):
+        if self.rollouts.is_symlink() or not is_plain_file(path):
             return []
         try:
             table = pq.read_table(path, filters=[("line", "==", int(line))])
@@ -153,7 +161,7 @@ def is_run(folder: Path) -> bool:
     """Whether a folder holds the settings of a run."""
     path = folder / "config.yaml"
     try:
-        if not _is_plain_file(path):
+        if not is_plain_file(path):
             return False
         with open_plain(path) as file:
             return _POLICY.search(file.read(1 << 16)) is not None
@@ -178,57 +186,6 @@ def discover(
         folders.update(dict.fromkeys(f.resolve() for f in found))
     names = _names(list(folders))
     return [RunFiles(f, data_roots=data_roots, name=names[f]) for f in folders]
-
-
-class _Log:
-    """The records of a growing JSONL file, each line parsed once."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        self._place = Place()
-        self._records: list[dict[str, Any]] = []
-
-    def records(self) -> list[dict[str, Any]]:
-        """A list of its own for the caller; the records in it are shared."""
-        with self._lock:
-            self._read()
-            return list(self._records)
-
-    def _read(self) -> None:
-        if not _is_plain_file(self.path):
-            self._place, self._records = Place(), []
-            return
-        try:
-            with open_plain(self.path) as file:
-                if not still_holds(file, self._place):
-                    self._place, self._records = Place(), []
-                read = self._place.read
-                for line in lines_after(file, read):
-                    read = line.offset + line.length
-                    record = parse_record(line.raw)
-                    if record is not None:
-                        self._records.append(record)
-                self._place = place_at(file, read)
-        except OSError as error:
-            raise DataError(f"{self.path}: {error.strerror}") from None
-
-
-def parse_record(raw: bytes | None) -> dict[str, Any] | None:
-    """The JSON object of a line, or None where it is not one."""
-    try:
-        record = json.loads(raw) if raw else None
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
-
-
-def _is_plain_file(path: Path) -> bool:
-    """Whether a path is a regular file itself, no link, pipe or device."""
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except (OSError, ValueError):
-        return False
 
 
 def _data_files(config: Any) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from rich.console import Console as Terminal
 from rich.live import Live
 
+from mmrl.eval.lines import read_jsonl
 from mmrl.eval.run import Evaluation
-from mmrl.eval.series import read_jsonl
 from mmrl.eval.warnings import Alarms
 from mmrl.train.loop import StepReport
 from mmrl.train.observers.base import Observer, RunInfo

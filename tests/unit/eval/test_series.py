@@ -1,4 +1,4 @@
-"""Reading a growing log, points, smoothing, thinning and stage borders, by hand."""
+"""Points, smoothing, thinning and stage borders, by hand."""
 
 from __future__ import annotations
 
@@ -8,45 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrl.errors import DataError
-from mmrl.eval.series import is_number, points, read_jsonl, smooth, stage_borders, thin
+from mmrl.eval.series import is_number, points, smooth, stage_borders, thin
 
 FINITE = st.floats(-1e6, 1e6)
-
-
-def test_no_log_yet_is_no_record(tmp_path):
-    assert read_jsonl(tmp_path / "metrics.jsonl") == []
-
-
-@pytest.mark.parametrize(
-    "tail", [b"", b'{"step": 2, "rew', b"{", b'{"step": 2, "stage": "\xc3', b"12", b"\0\0\0\n"]
-)
-def test_a_half_written_last_line_is_left_out(tmp_path, tail):
-    path = tmp_path / "metrics.jsonl"
-    path.write_bytes(b'{"step": 0}\n{"step": 1}\n' + tail)
-    assert read_jsonl(path) == [{"step": 0}, {"step": 1}]
-
-
-def test_a_whole_last_line_without_its_newline_counts(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 0}\n{"step": 1}')
-    assert read_jsonl(path) == [{"step": 0}, {"step": 1}]
-
-
-def test_a_line_separator_inside_a_text_ends_no_line(tmp_path):
-    path = tmp_path / "rollouts.jsonl"
-    path.write_text('{"text": "a\u2028b\x85c"}\n', encoding="utf-8")
-    assert read_jsonl(path) == [{"text": "a\u2028b\x85c"}]
-
-
-@pytest.mark.parametrize(
-    "line", ["{broken", "[1, 2]", "[" * 100_000], ids=["broken", "list", "deep"]
-)
-def test_a_broken_line_in_the_middle_is_named(tmp_path, line):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(f'{{"step": 0}}\n{line}\n{{"step": 2}}\n')
-    with pytest.raises(DataError, match=r"metrics\.jsonl:2: "):
-        read_jsonl(path)
 
 
 def test_points_skip_null_nan_flags_and_text():

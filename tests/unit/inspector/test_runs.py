@@ -10,8 +10,7 @@ import pytest
 from building import append_step, picture, write_run
 
 from mmrl.errors import ConfigError, DataError, MediaError
-from mmrl.inspector import lines
-from mmrl.inspector.lines import Place, lines_after, place_at, still_holds
+from mmrl.eval import lines
 from mmrl.inspector.runs import RunFiles, discover
 
 PNG = picture(0)
@@ -49,10 +48,8 @@ def test_a_half_written_line_waits_for_its_end(run: RunFiles) -> None:
 
 def test_only_what_is_new_is_parsed(run: RunFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[bytes | None] = []
-    from mmrl.inspector import runs
-
-    real = runs.parse_record
-    monkeypatch.setattr(runs, "parse_record", lambda raw: (parsed.append(raw), real(raw))[1])
+    real = lines.parse_record
+    monkeypatch.setattr(lines, "parse_record", lambda raw: (parsed.append(raw), real(raw))[1])
     assert len(run.records()) == 4 and len(parsed) == 4
     append_step(run.folder, 2, groups=1, size=2)
     assert len(run.records()) == 5 and len(parsed) == 5
@@ -74,30 +71,6 @@ def test_a_log_that_is_no_json_gives_no_records(run: RunFiles) -> None:
         file.write(b"not json\n[1, 2]\n\n\xff\xfe\n" + b"[" * 100_000 + b"\n" + b"9" * 5000 + b"\n")
         file.write(b'{"kind": "step", "step": 7}\n')
     assert [r["step"] for r in run.metrics()] == [0, 1, 7]
-
-
-def test_a_line_without_end_is_never_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "MAX_LINE", 10)
-    path = tmp_path / "log"
-    path.write_bytes(b"12345\n" + b"x" * 35 + b"\n67890\n" + b"y" * 50)
-    with path.open("rb") as file:
-        got = [(line.offset, line.length, line.raw) for line in lines_after(file, 0)]
-    assert got == [(0, 6, b"12345"), (6, 36, None), (42, 6, b"67890")]
-
-
-def test_a_place_holds_while_the_bytes_before_it_stand(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    path.write_bytes(b"a\nbb\n")
-    with path.open("rb") as file:
-        place = place_at(file, 5)
-    path.write_bytes(b"a\nbb\nccc\n")
-    with path.open("rb") as file:
-        assert still_holds(file, place)
-    for other in (b"a\nbc\nccc\n", b"a\nbb", b""):
-        path.write_bytes(other)
-        with path.open("rb") as file:
-            assert not still_holds(file, place)
-            assert still_holds(file, Place())
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"a": NaN', "9" * 5000, "[" * 200_000])
