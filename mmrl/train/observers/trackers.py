@@ -7,6 +7,7 @@ picture, question, target, completions, rewards, parts and advantages.
 from __future__ import annotations
 
 import importlib
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ class Wandb(Observer):
     def on_start(self, info: RunInfo) -> None:
         path = self.folder / "wandb_id"
         if not path.exists():
-            path.write_text(self.module.util.generate_id())
+            path.write_text(secrets.token_hex(4))
         self.module.init(
             project=self.run.log.project,
             name=self.run.name,

@@ -1,6 +1,7 @@
 """Trackers: curves and rollout tables, read back from event files or a module that records."""
 
 import io
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +69,6 @@ class Recorder(ModuleType):
         super().__init__(name)
         self.calls: list[tuple[Any, ...]] = []
         self.images: list[Any] = []
-        self.util = SimpleNamespace(generate_id=lambda: "id7")
 
     def init(self, **settings: Any) -> None:
         self.calls.append(("init", settings))
@@ -168,7 +168,10 @@ def test_wandb_gets_one_call_a_step_with_the_table(
     tracker.on_eval(Evaluation(step=2, items=(), estimates={"iou": Estimate(0.7, 0, 1, 4)}), 1.0)
     tracker.on_end({})
     init, first, second, evaluated, finish = module.calls
-    assert init[1]["id"] == "id7" and init[1]["resume"] == "allow"
+    assert init[1]["resume"] == "allow" and re.fullmatch("[0-9a-f]{8}", init[1]["id"])
+    again = Wandb(tmp_path, run)
+    again.on_start(an_info(tmp_path, run))
+    assert module.calls[-1][1]["id"] == init[1]["id"]
     curves = {"train/reward": 0.5, "time/learn": 2.0}
     assert {k: v for k, v in first[1].items() if k != "rollouts"} == {**curves, "step": 0}
     kind, columns, data = first[1]["rollouts"]
