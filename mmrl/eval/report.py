@@ -22,6 +22,7 @@ from mmrl.eval.run_facts import config_of, summary_of, total_steps
 from mmrl.eval.series import is_number, stage_borders
 from mmrl.eval.summary import table
 from mmrl.eval.warnings import alarms_of
+from mmrl.media.confine import is_plain_file
 from mmrl.parse.visible import safe_html
 
 Record = Mapping[str, Any]
@@ -191,7 +192,7 @@ def _paired(folder: Path, evals: Sequence[Record]) -> list[dict[str, Any]]:
 def _settings(folder: Path, summary: Record) -> str:
     out = ["<h2>Settings</h2>"]
     path = folder / "config.yaml"
-    if path.is_file():
+    if is_plain_file(path):
         text = safe_html(path.read_text())
         out.append(f"<details><summary>config.yaml</summary><pre>{text}</pre></details>")
     if summary:

@@ -7,20 +7,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from mmrl.config.load import load_yaml
+from mmrl.errors import DataError
+from mmrl.media.confine import is_plain_file, open_plain
+
+_MAX_JSON = 64 * 2**20
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    """The resolved recipe of a run folder; empty where there is none."""
+    """The resolved recipe of a run folder as plain data; empty where there is none.
+
+    A link is not followed; ConfigError where it is no YAML.
+    """
     path = folder / "config.yaml"
-    data = yaml.safe_load(path.read_text()) if path.is_file() else None
+    data = load_yaml(path)[0] if is_plain_file(path) else None
     return data if isinstance(data, dict) else {}
 
 
 def summary_of(folder: Path) -> dict[str, Any]:
-    """The summary that a finished run wrote; empty before."""
+    """The summary that a finished run wrote; empty before. DataError where it is broken."""
     path = folder / "summary.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    if not is_plain_file(path):
+        return {}
+    try:
+        with open_plain(path) as file:
+            data = json.loads(file.read(_MAX_JSON))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: wanted the summary of a run; {error}") from None
+    return data if isinstance(data, dict) else {}
 
 
 def total_steps(config: Mapping[str, Any]) -> int | None:

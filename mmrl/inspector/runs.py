@@ -11,10 +11,8 @@ confined (`mmrl.media.confine`), YAML and JSON are read as plain data, links are
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import stat
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -25,17 +23,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmrl.config.load import load_yaml
 from mmrl.data.spec import load_spec
 from mmrl.errors import ConfigError, DataError, MmrlError, nearest
 from mmrl.eval.lines import Log
+from mmrl.eval.run_facts import config_of
 from mmrl.media.confine import confined_media, is_plain_file, open_plain
 from mmrl.parse.visible import visible_line
 
 MAX_DEPTH = 3
 """Folders below the one named, in which runs are looked for: runs/experiment/seed0."""
 MAX_FOLDERS = 10_000
-_MAX_JSON = 64 * 2**20
 _POLICY = re.compile(rb"^policy:", re.MULTILINE)
 
 
@@ -66,8 +63,8 @@ class RunFiles:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved recipe as plain data, as it was when it was first asked for."""
-        data, _ = load_yaml(self.folder / "config.yaml")
-        if not isinstance(data, dict):
+        data = config_of(self.folder)
+        if not data:
             raise ConfigError(f"{self.folder / 'config.yaml'}: wanted the settings of a run")
         return data
 
@@ -75,20 +72,6 @@ class RunFiles:
     def rollouts(self) -> Path:
         """The folder of rollout files; it is there once the first step is written."""
         return self.folder / "rollouts"
-
-    def summary(self) -> dict[str, Any] | None:
-        """The summary of a finished run, or None."""
-        path = self.folder / "summary.json"
-        try:
-            with open_plain(path) as file:
-                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    return None
-                data = json.loads(file.read(_MAX_JSON))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, RecursionError) as error:
-            raise DataError(f"{path}: wanted the summary of a run; {error}") from None
-        return data if isinstance(data, dict) else None
 
     def records(self) -> list[dict[str, Any]]:
         """All records of metrics.jsonl so far, steps and evaluations in the order written.

@@ -15,7 +15,6 @@ from mmrl.errors import ConfigError, DataError, MediaError
 from mmrl.eval.report import write_report
 from mmrl.eval.report_groups import choose, scan, with_gains
 from mmrl.eval.report_media import media_html, small_picture
-from mmrl.eval.run_facts import total_steps
 from mmrl.media.confine import confined_media
 from mmrl.media.write import write_video
 
@@ -170,12 +169,6 @@ def test_stages_are_named_and_marked(run: Path) -> None:
     text = write_report(run).read_text()
     assert "cold from step 0 → rl from step 4" in text
     assert re.search(r"<text[^>]*>rl</text>", text)
-
-
-def test_steps_of_a_recipe_are_those_of_its_stages() -> None:
-    assert total_steps({"train": {"steps": 5}}) == 5
-    assert total_steps({"train": {"steps": 5}, "stages": [{"steps": 3}, {"steps": 4}]}) == 7
-    assert total_steps({}) is None
 
 
 def test_warnings_are_told(run: Path) -> None:

@@ -11,6 +11,7 @@ from building import append_step, picture, write_run
 
 from mmrl.errors import ConfigError, DataError, MediaError
 from mmrl.eval import lines
+from mmrl.eval.run_facts import summary_of
 from mmrl.inspector.runs import RunFiles, discover
 
 PNG = picture(0)
@@ -24,8 +25,7 @@ def run(tmp_path: Path) -> RunFiles:
 def test_a_run_folder_is_read(run: RunFiles) -> None:
     assert run.name == "a"
     assert run.config["data"][0]["task"] == "digit_box"
-    summary = run.summary()
-    assert summary is not None and summary["steps"] == 2
+    assert summary_of(run.folder)["steps"] == 2
     assert [r["step"] for r in run.metrics()] == [0, 1]
     assert [(r["kind"], r["step"]) for r in run.records()] == [
         ("eval", 0), ("step", 0), ("step", 1), ("eval", 2)
@@ -71,23 +71,6 @@ def test_a_log_that_is_no_json_gives_no_records(run: RunFiles) -> None:
         file.write(b"not json\n[1, 2]\n\n\xff\xfe\n" + b"[" * 100_000 + b"\n" + b"9" * 5000 + b"\n")
         file.write(b'{"kind": "step", "step": 7}\n')
     assert [r["step"] for r in run.metrics()] == [0, 1, 7]
-
-
-@pytest.mark.parametrize("text", ["", "{", "[1]", '{"a": NaN', "9" * 5000, "[" * 200_000])
-def test_a_broken_summary_is_told(run: RunFiles, text: str) -> None:
-    (run.folder / "summary.json").write_text(text)
-    if text == "[1]":
-        assert run.summary() is None
-    else:
-        with pytest.raises(DataError, match=r"summary\.json: wanted the summary of a run"):
-            run.summary()
-
-
-def test_a_run_that_goes_on_has_no_summary(tmp_path: Path) -> None:
-    folder = write_run(tmp_path / "a", steps=1, groups=1, size=2, finished=False)
-    assert RunFiles(folder).summary() is None
-    os.mkfifo(folder / "summary.json")  # nobody writes to it: reading must not wait
-    assert RunFiles(folder).summary() is None
 
 
 def test_what_is_no_run_folder_is_refused_with_the_nearest(tmp_path: Path) -> None:
