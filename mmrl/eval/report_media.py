@@ -18,7 +18,7 @@ from PIL import Image
 from mmrl.errors import MediaError
 from mmrl.eval.report_marks import marks_svg
 from mmrl.media.confine import confined_media
-from mmrl.media.image import open_image
+from mmrl.media.image import open_image, shrunk
 from mmrl.media.plan import MediaBudget, VideoPlan
 from mmrl.media.store import MediaStore
 from mmrl.parse.visible import safe_html
@@ -86,9 +86,7 @@ def _img(image: Image.Image, most: int) -> str:
 
 def small_picture(image: Image.Image, most: int = LARGEST) -> tuple[bytes, str]:
     """The picture's bytes and kind ("png" or "jpeg"), shrunk to at most `most` pixels a side."""
-    if max(image.size) > most:
-        image = image.copy()
-        image.thumbnail((most, most), Image.Resampling.LANCZOS)
+    image = shrunk(image, most)
     kind = "png" if max(image.size) <= _SMALL else "jpeg"
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, kind.upper(), quality=85)

@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mmrl.inspector import pen
-from mmrl.inspector.load import MOST_FRAMES, Frames, evenly, load_medium, shrunk
+from mmrl.inspector.load import MOST_FRAMES, Frames, evenly, load_medium
 from mmrl.inspector.pen import Canvas, Rgb
+from mmrl.media.image import shrunk
 from mmrl.tasks.overlay import MOST_MARKS, Overlay
 
 __all__ = ["GOLD", "PREDICTED", "Frames", "Layer", "draw_picture", "draw_strip", "load_medium"]

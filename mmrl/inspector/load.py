@@ -17,7 +17,7 @@ from PIL import Image
 
 from mmrl.media.decode import decode
 from mmrl.media.header import VideoHeader, read_video_header
-from mmrl.media.image import open_image
+from mmrl.media.image import inside, open_image, shrunk
 from mmrl.media.plan import VideoPlan
 from mmrl.media.workers import DecodePool
 from mmrl.types import MediaRef
@@ -72,12 +72,6 @@ def load_ref(
     return Frames(tuple(Image.fromarray(frame) for frame in pixels), plan.seconds)
 
 
-def shrunk(image: Image.Image, side: int) -> Image.Image:
-    """The picture with its longer side at most `side`; smaller ones as they are."""
-    size = _inside(image.size, side)
-    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
-
-
 def evenly(num: int, most: int) -> list[int]:
     """At most `most` of the numbers below `num`, evenly, the first and the last among them."""
     return sorted({round(i) for i in np.linspace(0, num - 1, min(num, most))}) if num else []
@@ -92,7 +86,7 @@ def _plan(header: VideoHeader, seconds: Sequence[float], most: int) -> VideoPlan
     indices = tuple(_index(header, s) for s in chosen)
     return VideoPlan(
         original_size=header.size,
-        processed_size=_inside(header.size, FRAME_SIDE),
+        processed_size=inside(header.size, FRAME_SIDE),
         indices=indices,
         seconds=tuple(header.time_of(i) for i in indices),
         sample_fps=header.fps,
@@ -106,9 +100,3 @@ def _index(header: VideoHeader, second: float) -> int:
     if header.timestamps is None:
         return min(header.num_frames - 1, round(second * header.fps))
     return int(np.abs(np.asarray(header.timestamps) - second).argmin())
-
-
-def _inside(size: tuple[int, int], side: int) -> tuple[int, int]:
-    width, height = size
-    scale = min(1.0, side / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))

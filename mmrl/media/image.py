@@ -93,6 +93,19 @@ def resize_image(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
 
 
+def shrunk(image: Image.Image, side: int) -> Image.Image:
+    """The picture with its longer side at most `side`; smaller ones as they are."""
+    size = inside(image.size, side)
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def inside(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """(width, height) with the longer at most `side`, in the same proportion; never 0."""
+    width, height = size
+    scale = min(1.0, side / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
 @contextmanager
 def _opened(ref: MediaRef) -> Iterator[Image.Image]:
     file = open_bytes(ref)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from mmrl.errors import MediaError
-from mmrl.media.image import open_image
+from mmrl.media.image import open_image, shrunk
 from mmrl.parse.visible import visible, visible_line
 from mmrl.train.loop import StepReport
 from mmrl.types import CreditedGroup, Group
@@ -97,12 +97,9 @@ def picture_of(group: Group) -> Image.Image | None:
         if ref.kind != "image":
             continue
         try:
-            image = open_image(ref)
+            return shrunk(open_image(ref), LARGEST)
         except MediaError:
             return None  # the run has counted and told it already
-        if max(image.size) > LARGEST:
-            image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
-        return image
     return None
 
 

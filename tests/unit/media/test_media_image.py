@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mmrl.errors import MediaError
-from mmrl.media.image import open_image, read_image_header, resize_image
+from mmrl.media.image import inside, open_image, read_image_header, resize_image, shrunk
 from mmrl.types import MediaRef
 
 
@@ -170,3 +170,15 @@ def test_resize_image_is_pillows_bicubic(picture):
     assert small.size == (84, 56)
     assert np.array_equal(np.asarray(small), np.asarray(image.resize((84, 56), Image.BICUBIC)))
     assert resize_image(image, image.size) is image
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "wanted"),
+    [((1600, 800), 512, (512, 256)), ((40, 30), 512, (40, 30)), ((9000, 3), 100, (100, 1))],
+)
+def test_a_picture_is_shrunk_in_its_proportion(
+    size: tuple[int, int], side: int, wanted: tuple[int, int]
+) -> None:
+    image = Image.new("RGB", size)
+    assert shrunk(image, side).size == wanted == inside(size, side)
+    assert image.size == size
