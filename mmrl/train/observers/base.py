@@ -35,3 +35,8 @@ class Observer:
     def on_progress(self, what: str, done: int, total: int) -> None: ...
 
     def on_end(self, summary: Mapping[str, Any]) -> None: ...
+
+
+def due(report: StepReport, every: int) -> bool:
+    """Whether this step's rollouts are written (`log.rollouts_every`; 0 is never)."""
+    return bool(every) and report.clock.step % every == 0 and bool(report.credited)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from mmrl.eval.run import Evaluation
 from mmrl.media.beginnings import HEAD_BYTES, form_of
 from mmrl.train.loop import StepReport
-from mmrl.train.observers.base import Observer
+from mmrl.train.observers.base import Observer, due
 from mmrl.train.observers.records import group_records, token_rows
 from mmrl.types import CreditedGroup, MediaRef
 
@@ -65,11 +65,10 @@ class RolloutFiles(Observer):
         self.suffix = f".rank{rank}" if rank else ""
 
     def on_step(self, report: StepReport) -> None:
-        step = report.clock.step
-        if not self.every or step % self.every or not report.credited:
+        if not due(report, self.every):
             return
         (self.folder / "media").mkdir(parents=True, exist_ok=True)
-        name = f"step-{step:06d}{self.suffix}"
+        name = f"step-{report.clock.step:06d}{self.suffix}"
         lines: list[str] = []
         tokens: list[dict[str, Any]] = []
         for credited in report.credited:

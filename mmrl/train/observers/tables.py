@@ -54,11 +54,6 @@ class TableRow:
         return ", ".join(known)
 
 
-def due(report: StepReport, every: int) -> bool:
-    """Whether this step's rollouts are written (`log.rollouts_every`; 0 is never)."""
-    return bool(every) and report.clock.step % every == 0 and bool(report.credited)
-
-
 def table_rows(report: StepReport) -> list[list[TableRow]]:
     """The first `GROUPS` groups of a step, each with its first `ROLLOUTS` rollouts."""
     return [_rows(report.clock.step, credited) for credited in report.credited[:GROUPS]]

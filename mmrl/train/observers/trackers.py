@@ -18,15 +18,8 @@ from mmrl.config.schema import Run
 from mmrl.errors import ConfigError
 from mmrl.eval.run import Evaluation
 from mmrl.train.loop import StepReport
-from mmrl.train.observers.base import Observer, RunInfo
-from mmrl.train.observers.tables import (
-    COLUMNS,
-    TableRow,
-    due,
-    markdown,
-    markdown_table,
-    table_rows,
-)
+from mmrl.train.observers.base import Observer, RunInfo, due
+from mmrl.train.observers.tables import COLUMNS, TableRow, markdown, markdown_table, table_rows
 
 
 def _require(module: str, setting: str) -> Any:

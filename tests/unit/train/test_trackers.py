@@ -15,7 +15,8 @@ from PIL import Image
 from mmrl.errors import ConfigError
 from mmrl.eval.measures import Estimate
 from mmrl.eval.run import Evaluation
-from mmrl.train.observers.tables import COLUMNS, LARGEST, due, markdown, table_rows
+from mmrl.train.observers.base import due
+from mmrl.train.observers.tables import COLUMNS, LARGEST, markdown, table_rows
 from mmrl.train.observers.trackers import TensorBoard, Trackio, Wandb
 from mmrl.types import Clock, CreditedGroup, MediaRef, Sample, ScoredGroup
 
