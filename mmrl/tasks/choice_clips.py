@@ -9,12 +9,14 @@ asks which of four colours are seen, and several letters may be right: each is i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmrl.media.write import write_video
+from mmrl.seeds import seed_of
 from mmrl.tasks.drawing import (
     COLOURS,
     SHAPES,
@@ -87,11 +89,13 @@ def clip_order_world(
     places: Sequence[str] = ("first", "last"),
     side: Sequence[int] = (26, 46),
     noise: float = 2.0,
+    shuffled: bool = False,
 ) -> Sample:
     """Four things one after the other: which came first, last, …?
 
     `about` are the kinds asked for (`colour`, `shape`, `digit`), `places` of `first`, `second`,
-    `third`, `last`; `side` bounds a thing's side and `noise` is of the pixels.
+    `third`, `last`; `side` bounds a thing's side and `noise` is of the pixels. `shuffled` shows the
+    same frames in an order of its own: a control that tells whether their order is looked at.
     """
     rng = generator("clip_order", split, seed, index)
     kind = str(rng.choice(list(about)))
@@ -100,12 +104,15 @@ def clip_order_world(
     place = str(rng.choice(list(places)))
     right = shown[PLACES.index(place)]
     options = [shown[i] for i in rng.permutation(SLOTS)]
-    clip = draw_slots(rng, split, kind, shown, side=(side[0], side[1]), noise=noise)
+    clip = _clip(draw_slots(rng, split, kind, shown, side=(side[0], side[1]), noise=noise))
+    if shuffled:
+        order = {"strategy": "shuffled", "seed": seed_of(seed, split, index) & 0x7FFFFFFF}
+        clip = replace(clip, options={**clip.options, **order})
     return Sample(
         id=f"clip_order-{split}-{seed}-{index}",
         task="clip_order",
         question=f"which {kind} is {place}: {_listed(options)}",
-        media=(_clip(clip),),
+        media=(clip,),
         target=LETTERS[options.index(right)],
         meta={
             "options": tuple(options),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections import Counter
 
@@ -130,6 +131,21 @@ def test_a_shuffled_clip_shows_the_same_frames_and_its_first_is_no_clue() -> Non
     assert len(samples) > 50
     assert right["straight"] == len(samples)
     assert right["shuffled"] / len(samples) < 0.45  # 0.25 expected, sd 0.05
+
+
+def test_the_shuffled_option_changes_nothing_but_the_order_of_frames() -> None:
+    moved = 0
+    for i in range(6):
+        straight, mixed = (draw("clip_order", i, shuffled=s) for s in (False, True))
+        refs = {**mixed.media[0].options}
+        assert refs.pop("strategy") == "shuffled" and refs.pop("seed") >= 0
+        assert refs == straight.media[0].options
+        assert dataclasses.replace(mixed, media=straight.media) == straight
+        one, two = ([f.tobytes() for f in frames_of(s)] for s in (straight, mixed))
+        assert sorted(one) == sorted(two)
+        moved += one != two
+    assert moved == 6
+    assert draw("clip_order", 1, shuffled=True) == draw("clip_order", 1, shuffled=True)
 
 
 def test_the_colours_in_the_clip_are_the_right_ones() -> None:
