@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ROOMS = (
-    ("types", "roles", "errors", "registry", "config", "torchvision_shim", "seeds"),
+    ("types", "roles", "errors", "registry", "closing", "config", "torchvision_shim", "seeds"),
     ("media", "parse", "sandbox"),
     ("rewards", "credit", "objective", "policy"),
     ("tasks", "data", "rollout"),

@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 
+from mmrl.closing import Closing
 from mmrl.errors import ConfigError
 from mmrl.inspector.index import RolloutIndex
 from mmrl.inspector.pictures import Pictures
@@ -25,7 +25,7 @@ _CLIP_LIMIT_S = 20.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Page:
+class Page(Closing):
     """The state of one server, shared by all who look at it; safe to share between threads."""
 
     runs: Mapping[str, RunFiles]
@@ -76,17 +76,6 @@ class Page:
         for index in self.indexes.values():
             index.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
-
-    def __enter__(self) -> Page:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _folder(given: str | Path, option: str) -> Path:

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from mmrl.closing import Closing
 from mmrl.errors import MediaError
 from mmrl.media import source
 from mmrl.media.cache import ClipCache
@@ -68,7 +69,7 @@ class _Recent(Generic[_V]):
             self.size -= self._items.popitem(last=False)[1][1]
 
 
-class MediaStore:
+class MediaStore(Closing):
     """Plans and pixels of media, in memory up to `memory_bytes`, clips on disk under `cache_dir`.
 
     Clips are decoded in `workers` killable processes, each within `timeout_s` seconds; 0 decodes
@@ -175,12 +176,6 @@ class MediaStore:
     def close(self) -> None:
         """Ends the decoding processes."""
         self.pool.close()
-
-    def __enter__(self) -> MediaStore:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _get(self, ref: MediaRef, plan: Plan) -> np.ndarray:
         key = self._key(ref, plan)

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 import mmrl
+from mmrl.closing import Closing
 from mmrl.errors import MediaError
 from mmrl.media.decode import Plan, decode, plan_to_json
 from mmrl.media.quarantine import Quarantine
@@ -39,7 +40,7 @@ _START_LIMIT_S = 120.0
 """For a worker to import its readers on a machine under load; not counted against a medium."""
 
 
-class DecodePool:
+class DecodePool(Closing):
     """Decodes planned media in `workers` processes, each medium within `timeout_s` seconds.
 
     A medium that cannot be read, takes longer (`timeout`) or ends its process (`crashed`) raises a
@@ -121,12 +122,6 @@ class DecodePool:
             thread.join()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
-
-    def __enter__(self) -> DecodePool:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _here(self, ref: MediaRef, plan: Plan, future: Future[np.ndarray]) -> None:
         count = FallbackCount()

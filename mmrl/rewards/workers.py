@@ -23,9 +23,10 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any
 
+from mmrl.closing import Closing
 from mmrl.errors import RewardError
 from mmrl.rewards.functions import FunctionRef, Ref, address
 from mmrl.rewards.outcome import Outcome, judge
@@ -59,7 +60,7 @@ class Handle:
     futures: tuple[Future[Outcome], ...]
 
 
-class RewardPool:
+class RewardPool(Closing):
     """Worker processes for rewards; `submit` returns at once, so that judging runs beside sampling.
 
     A call that exceeds its limit ends as `Outcome(failure="timeout: …")`: its process is killed
@@ -154,17 +155,6 @@ class RewardPool:
     def close(self) -> None:
         """Ends the workers; judgements under way are lost."""
         self._close()
-
-    def __enter__(self) -> RewardPool:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _enqueue(self, reward: Reward, arguments: tuple[Any, ...] | None) -> Future[Outcome]:
         if not self._close.alive:

@@ -28,8 +28,8 @@ from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
-from types import TracebackType
 
+from mmrl.closing import Closing
 from mmrl.errors import SandboxError
 from mmrl.sandbox.result import KIB, Limits, Outcome, Result, result_of
 from mmrl.sandbox.walls import PACKAGE_ROOT, Wall, require
@@ -60,7 +60,7 @@ class _Job:
     result: Future[Result] = field(default_factory=Future)
 
 
-class PythonSandbox:
+class PythonSandbox(Closing):
     """Runs programs, `workers` at a time; results come as futures, always as a `Result`.
 
     SandboxError at once where the system lacks a wall (`mmrl.sandbox.walls`) that is not named in
@@ -131,17 +131,6 @@ class PythonSandbox:
     def close(self) -> None:
         """Kills what runs and ends the workers; programs not begun are cancelled."""
         self._close()
-
-    def __enter__(self) -> PythonSandbox:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _refusal(source: str, limits: Limits) -> str:
