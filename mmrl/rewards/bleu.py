@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 
-from mmrl.rewards.gold import gold_texts
+from mmrl.rewards.gold import gold_number, gold_texts
 from mmrl.types import Rollout, Sample
 
 _WORD = re.compile(r"[^\W_]++")
@@ -17,8 +17,9 @@ def bleu_reward(
     sample: Sample,
     /,
 ) -> float:
-    """The best `bleu1` of the answer over the accepted texts."""
-    golds = gold_texts(sample)
+    """The best `bleu1` of the answer over the accepted texts, or over the digits of a number."""
+    number = isinstance(sample.target, int | float) and not isinstance(sample.target, bool)
+    golds = (f"{gold_number(sample):.15g}",) if number else gold_texts(sample)
     answer = rollout.parsed.answer or ""
     return max(bleu1(answer, gold) for gold in golds)
 
