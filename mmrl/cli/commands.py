@@ -95,13 +95,14 @@ def score(args: argparse.Namespace) -> int:
 def _reward_of(args: argparse.Namespace) -> Reward:
     """A registered reward, or a function in a file (`file.py:name`) run in worker processes."""
     from mmrl.rewards.adapters import user_reward
-    from mmrl.rewards.registry import REWARDS, as_reward_fn
+    from mmrl.rewards.registry import REWARDS, check_reward_fn
     from mmrl.roles import Reward
 
     if ":" not in args.reward:
         return REWARDS.get(args.reward)
     name = args.reward.rpartition(":")[2]
-    function = as_reward_fn(name, user_reward(args.reward, args.kind))
+    function = user_reward(args.reward, args.kind)
+    check_reward_fn(name, function)
     return Reward(name=name, fn=function, bounds=tuple(args.bounds), isolated=True)
 
 

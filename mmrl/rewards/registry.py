@@ -56,11 +56,12 @@ def register_reward(
         raise ConfigError(f'reward "{name}": bounds {bounds} should be finite, low below high')
 
     def decorate(fn: F) -> F:
+        check_reward_fn(name, fn)
         REWARDS.add(
             name,
             Reward(
                 name=name,
-                fn=as_reward_fn(name, fn),
+                fn=fn,
                 weight=weight,
                 bounds=(float(low), float(high)),
                 needs=needs,
@@ -72,14 +73,13 @@ def register_reward(
     return decorate
 
 
-def as_reward_fn(name: str, fn: Callable[..., float | None]) -> Callable[..., float | None]:
-    """`fn` itself; one that takes neither two nor four arguments is refused."""
-    if takes(fn, 4) or takes(fn, 2):
-        return fn
-    raise ConfigError(
-        f'reward "{name}": {getattr(fn, "__qualname__", fn)}{inspect.signature(fn)} should take '
-        "(rollout, sample) or (rollout, sample, evidence, clock)"
-    )
+def check_reward_fn(name: str, fn: Callable[..., float | None]) -> None:
+    """Refuses a function that takes neither two nor four arguments (ConfigError)."""
+    if not (takes(fn, 4) or takes(fn, 2)):
+        raise ConfigError(
+            f'reward "{name}": {getattr(fn, "__qualname__", fn)}{inspect.signature(fn)} should '
+            "take (rollout, sample) or (rollout, sample, evidence, clock)"
+        )
 
 
 def check_value(reward: Reward, sample: Sample, value: object) -> float | None:

@@ -16,7 +16,7 @@ from mmrl.errors import DataError, nearest
 from mmrl.parse.completion import parse_completion
 from mmrl.rewards.functions import load_user_function
 from mmrl.rewards.outcome import Outcome
-from mmrl.rewards.registry import REWARDS, as_reward_fn
+from mmrl.rewards.registry import REWARDS, check_reward_fn
 from mmrl.rewards.workers import NO_CLOCK, RewardPool
 from mmrl.roles import Reward
 from mmrl.types import Parsed, Prompt, Rollout, Sample, Segment, StopReason
@@ -51,7 +51,9 @@ def reward_named(name: str) -> Reward:
     """A registered reward, or the function that `path/to/file.py:name` names (isolated)."""
     if ":" in name:
         label = name.rpartition(":")[2]
-        return Reward(name=label, fn=as_reward_fn(label, load_user_function(name)), isolated=True)
+        function = load_user_function(name)
+        check_reward_fn(label, function)
+        return Reward(name=label, fn=function, isolated=True)
     return REWARDS.get(name)
 
 

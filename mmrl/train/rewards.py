@@ -13,7 +13,7 @@ from mmrl.config.load import LoadedRun
 from mmrl.config.schema import RewardConfig, Run, StageConfig
 from mmrl.errors import ConfigError, SandboxError, nearest
 from mmrl.rewards.adapters import user_reward
-from mmrl.rewards.registry import REWARDS, as_reward_fn
+from mmrl.rewards.registry import REWARDS, check_reward_fn
 from mmrl.rewards.workers import RewardPool
 from mmrl.roles import Reward
 from mmrl.tasks.base import Task
@@ -48,12 +48,11 @@ def reward_pool(run: Run) -> RewardPool:
 
 def _reward(config: RewardConfig, task: Task, loaded: LoadedRun) -> Reward:
     if config.function is not None:
+        function = user_reward(found_beside(config.function, loaded), config.kind, config.kwargs)
+        check_reward_fn(config.name, function)
         return Reward(
             name=config.name,
-            fn=as_reward_fn(
-                config.name,
-                user_reward(found_beside(config.function, loaded), config.kind, config.kwargs),
-            ),
+            fn=function,
             weight=config.weight,
             bounds=config.bounds,
             isolated=not config.in_process,

@@ -29,9 +29,10 @@ CLOCK = Clock(step=2, stage="a", stage_step=2, stage_steps=10)
 
 
 def reward_of(fn, name="user", bounds=(0.0, 1.0), isolated=True):
-    from mmrl.rewards.registry import as_reward_fn
+    from mmrl.rewards.registry import check_reward_fn
 
-    return Reward(name=name, fn=as_reward_fn(name, fn), bounds=bounds, isolated=isolated)
+    check_reward_fn(name, fn)
+    return Reward(name=name, fn=fn, bounds=bounds, isolated=isolated)
 
 
 BY_TEXT = reward_of(user_rewards.by_text)
