@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mmrl.eval.lines import read_jsonl
-from mmrl.eval.report_media import media_html
+from mmrl.eval.report_media import media_html, opened_store
 from mmrl.eval.series import is_number
+from mmrl.media.store import MediaStore
 from mmrl.parse.visible import safe_html
 
 Row = Mapping[str, Any]
@@ -54,13 +55,14 @@ def groups_html(folder: Path) -> str:
         f'<p class="dim">Chosen among {len(keys)} groups of all written steps. On pictures: '
         "the reference dashed green, answers in pink, the best one strongest.</p>"
     )
-    for title, chosen in choose(keys):
-        fresh = [k for k in chosen if (k.file, k.draw) not in seen]
-        if fresh:
-            out.append(f"<h3>{safe_html(title)}</h3>")
-        for key in fresh:
-            seen.add((key.file, key.draw))
-            out.append(_group(folder, key))
+    with opened_store() as store:
+        for title, chosen in choose(keys):
+            fresh = [k for k in chosen if (k.file, k.draw) not in seen]
+            if fresh:
+                out.append(f"<h3>{safe_html(title)}</h3>")
+            for key in fresh:
+                seen.add((key.file, key.draw))
+                out.append(_group(folder, key, store))
     return "".join(out)
 
 
@@ -146,7 +148,7 @@ def _key(path: Path, rows: Sequence[Row]) -> GroupKey:
     )
 
 
-def _group(folder: Path, key: GroupKey) -> str:
+def _group(folder: Path, key: GroupKey, store: MediaStore) -> str:
     rows = next(rows for rows in _groups_of(key.file) if rows[0]["draw"] == key.draw)
     first = rows[0]
     target = json.dumps(first.get("target"), default=str, ensure_ascii=False)
@@ -159,7 +161,7 @@ def _group(folder: Path, key: GroupKey) -> str:
     if len(ranked) > MOST_ROLLOUTS:
         shown.append(f'<p class="dim">and {len(ranked) - MOST_ROLLOUTS} more rollouts</p>')
     return (
-        f'<article class="group"><div class="media">{media_html(folder, ranked)}</div>'
+        f'<article class="group"><div class="media">{media_html(folder, ranked, store)}</div>'
         f'<div class="said"><p class="question">{_cut(str(first.get("question")), 1000)}</p>'
         f'<p>Target <code>{_cut(target, 500)}</code></p><p class="dim">'
         f"{safe_html(' · '.join(facts))}</p>{''.join(shown)}</div></article>"

@@ -28,29 +28,40 @@ LARGEST = 512
 """Longer side of an embedded picture [pixels]."""
 FRAMES, FRAME_SIDE = 8, 160
 """Frames of a clip that are shown, and the longer side of each [pixels]."""
+CLIP_LIMIT_S = 20.0
+"""For decoding one clip."""
 _SMALL = 200
+_MEMORY_BYTES = 64 << 20
 
 
-def media_html(folder: Path, rows: Sequence[Mapping[str, Any]], most: int = 4) -> str:
+def opened_store() -> MediaStore:
+    """A store that decodes the clips of a report in a process that can be killed."""
+    return MediaStore(workers=1, timeout_s=CLIP_LIMIT_S, memory_bytes=_MEMORY_BYTES)
+
+
+def media_html(
+    folder: Path, rows: Sequence[Mapping[str, Any]], store: MediaStore, most: int = 4
+) -> str:
     """The pictures and clips of a group's records, or what kept each from being shown.
 
     Pictures carry what the rollouts (the first strongest) and the reference draw on them.
     """
     media = rows[0].get("media") or ()
     shown = [
-        _medium(folder, medium, marks_svg(rows, place)) for place, medium in enumerate(media[:most])
+        _medium(folder, medium, marks_svg(rows, place), store)
+        for place, medium in enumerate(media[:most])
     ]
     if len(media) > most:
         shown.append(f'<p class="dim">and {len(media) - most} more</p>')
     return "".join(shown)
 
 
-def _medium(folder: Path, medium: Mapping[str, Any], marks: str) -> str:
+def _medium(folder: Path, medium: Mapping[str, Any], marks: str, store: MediaStore) -> str:
     name = str(medium.get("file"))
     try:
         path = confined_media(name, folder.resolve() / "rollouts", ())
         if medium.get("kind") == "video":
-            return _strip(path)
+            return _strip(path, store)
         image = _img(open_image(MediaRef(kind="image", path=path)), LARGEST)
         return f'<div class="drawn">{image}{marks}</div>'
     except MediaError as error:
@@ -59,20 +70,16 @@ def _medium(folder: Path, medium: Mapping[str, Any], marks: str) -> str:
         return f'<p class="dim">cannot be shown: {safe_html(error.reason)}</p>'
 
 
-def _strip(path: Path) -> str:
+def _strip(path: Path, store: MediaStore) -> str:
     """Frames of a clip, each over its seconds."""
     ref = MediaRef(kind="video", path=path, options={"num_frames": FRAMES, "min_pixels": 1})
-    with MediaStore() as store:
-        plan = store.plan(ref, MediaBudget())
-        if not isinstance(plan, VideoPlan):
-            raise MediaError(f"{path.name}: not a clip", reason="not_a_video")
-        frames = [
-            (Image.fromarray(np.asarray(pixels)), second)
-            for pixels, second in zip(store.video(ref, plan), plan.seconds, strict=True)
-        ]
+    plan = store.plan(ref, MediaBudget())
+    if not isinstance(plan, VideoPlan):
+        raise MediaError(f"{path.name}: not a clip", reason="not_a_video")
     shown = [
-        f"<figure>{_img(image, FRAME_SIDE)}<figcaption>{second:.1f} s</figcaption></figure>"
-        for image, second in frames
+        f"<figure>{_img(Image.fromarray(np.asarray(pixels)), FRAME_SIDE)}"
+        f"<figcaption>{second:.1f} s</figcaption></figure>"
+        for pixels, second in zip(store.video(ref, plan), plan.seconds, strict=True)
     ]
     return f'<div class="strip">{"".join(shown)}</div>'
 

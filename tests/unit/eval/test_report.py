@@ -14,8 +14,10 @@ from PIL import Image
 from mmrl.errors import ConfigError, DataError, MediaError
 from mmrl.eval.report import write_report
 from mmrl.eval.report_groups import choose, scan, with_gains
-from mmrl.eval.report_media import media_html, small_picture
+from mmrl.eval.report_media import CLIP_LIMIT_S, media_html, opened_store, small_picture
 from mmrl.media.confine import confined_media
+from mmrl.media.store import MediaStore
+from mmrl.media.workers import DecodePool
 from mmrl.media.write import write_video
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[2J\u202e\ud800 & \"'"
@@ -225,7 +227,8 @@ def picture(path: Path, size: tuple[int, int] = (40, 30)) -> None:
 
 
 def with_medium(run: Path, kind: str, file: str) -> str:
-    return media_html(run, [{"media": [{"kind": kind, "file": file}]}])
+    with opened_store() as store:
+        return media_html(run, [{"media": [{"kind": kind, "file": file}]}], store)
 
 
 def test_a_picture_of_the_run_is_embedded_small(run: Path) -> None:
@@ -251,7 +254,9 @@ def test_answers_and_reference_are_drawn_over_their_picture(run: Path) -> None:
         {"media": media, "overlay": {"boxes": [box, bad], "points": [point]}, "gold_overlay": None},
         {"media": media, "overlay": {"routes": [route]}, "gold_overlay": {"boxes": [box]}},
     ]
-    first, second = media_html(run, rows).split("</svg>")[:2]
+    with opened_store() as store:
+        first, second = media_html(run, rows, store).split("</svg>")[:2]
+        gold = media_html(run, rows[1:], store)
     corners = "0.2500,0.5000 0.7500,0.5000 0.7500,1.5000 0.2500,1.5000 0.2500,0.5000"
     assert re.findall(r'class="([^"]*)" points="([^"]*)"', first) == [
         ("answer", "0.0000,0.0000 1.0000,1.0000"),
@@ -260,7 +265,6 @@ def test_answers_and_reference_are_drawn_over_their_picture(run: Path) -> None:
     assert re.findall(r'class="([^"]*)" points="([^"]*)"', second) == [
         ("answer first dot", "0.1000,0.2000 0.1000,0.2000")
     ]
-    gold = media_html(run, rows[1:])
     assert f'<polyline class="gold" points="{corners}"/></svg>' in gold
     assert "script" not in first + second + gold
 
@@ -272,6 +276,20 @@ def test_a_clip_is_a_strip_with_seconds(run: Path) -> None:
     text = with_medium(run, "video", "media/c.mp4")
     assert text.count("<figure>") == 8
     assert "<figcaption>0.0 s</figcaption>" in text
+
+
+def test_a_clip_that_hangs_its_reader_ends_at_a_limit(run: Path) -> None:
+    """The reader here spins in native code, as decord can; the report says so and goes on."""
+    (run / "rollouts" / "media").mkdir()
+    frames = list(np.zeros((16, 32, 48, 3), np.uint8))
+    (run / "rollouts" / "media" / "hang.mp4").write_bytes(write_video(frames, fps=8))
+    hanging = str(Path(__file__).parents[1] / "media" / "hanging_worker.py")
+    with DecodePool(1, 1.0, command=(hanging,)) as pool, MediaStore(pool=pool) as store:
+        medium = {"kind": "video", "file": "media/hang.mp4"}
+        text = media_html(run, [{"media": [medium]}], store)
+    assert "cannot be shown: timeout" in text
+    with opened_store() as store:
+        assert (store.pool.workers, store.pool.timeout_s) == (1, CLIP_LIMIT_S)
 
 
 @pytest.mark.parametrize(
