@@ -156,22 +156,26 @@ def _qwen(name: str, tok: Any) -> tuple[Any, Any]:
         "tie_word_embeddings": True,
     }
     patch = 16 if name == "qwen3-vl" else 14
-    patches = {"patch_size": patch, "temporal_patch_size": 2, "merge_size": 2}
+    patches: dict[str, Any] = {"patch_size": patch, "temporal_patch_size": 2, "merge_size": 2}
     side = 2 * patch
     images = tf.Qwen2VLImageProcessor(
         size={"shortest_edge": side * side, "longest_edge": 12 * side * side}, **patches
     )
     bounds = {"shortest_edge": side * side, "longest_edge": 4 * side * side}
+    clips: Any
+    config_class: Any
+    processor_class: Any
+    vision: dict[str, Any] = {"depth": 2}
     if name == "qwen3-vl":
         clips = tf.Qwen3VLVideoProcessor(
             size={"shortest_edge": 2 * side * side, "longest_edge": 2000 * side * side}, **patches
         )
-        vision = {"depth": 2, "deepstack_visual_indexes": [0], "num_position_embeddings": 64}
+        vision |= {"deepstack_visual_indexes": [0], "num_position_embeddings": 64}
         vision |= {"out_hidden_size": 32, "patch_size": 16}
         config_class, processor_class = tf.Qwen3VLConfig, tf.Qwen3VLProcessor
     else:
         clips = tf.Qwen2VLVideoProcessor(size=bounds, **patches)
-        vision = {"depth": 2, "patch_size": 14}
+        vision |= {"patch_size": 14}
         config_class, processor_class = tf.Qwen2VLConfig, tf.Qwen2VLProcessor
     if name == "qwen2-vl":
         vision |= {"embed_dim": 32, "hidden_size": 32, "mlp_ratio": 2, "num_heads": 2}
