@@ -36,7 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _say(str(error))
     except KeyboardInterrupt:
-        again = f"; go on with: mmrl {shlex.join(words)}" if args.command == "train" else ""
+        again = (
+            f"; go on with: mmrl {shlex.join(words)}"
+            if args.command in ("train", "replicate")
+            else ""
+        )
         print(f"\nmmrl: stopped{again}", file=sys.stderr)
         return 130
     except BrokenPipeError:

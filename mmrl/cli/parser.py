@@ -9,6 +9,7 @@ from mmrl.cli import commands
 from mmrl.cli.check import check
 from mmrl.cli.doctor import doctor
 from mmrl.cli.inspect import inspect
+from mmrl.cli.replicate import replicate
 from mmrl.cli.show import TOPICS, show
 
 COMMANDS = (
@@ -20,6 +21,7 @@ COMMANDS = (
     "report",
     "inspect",
     "watch",
+    "replicate",
     "bench",
     "doctor",
 )
@@ -31,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_argument("--debug", action="store_true", help="tracebacks instead of messages")
     parser = argparse.ArgumentParser(
         prog="mmrl",
+        formatter_class=_Help,
         description="Reinforcement learning of vision-language models.",
         epilog="First steps: mmrl doctor; mmrl train recipes/quickstart.yaml",
     )
@@ -71,6 +74,11 @@ def build_parser() -> argparse.ArgumentParser:
     _overrides(checked)
     checked.add_argument("--rows", type=_at_least_1, default=64, metavar="N", help="read (64)")
     checked.add_argument("--split", metavar="NAME", help="of a data set; default: its first")
+    checked.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="one step of every stage on a small random model; needs no weights, no data, no GPU",
+    )
 
     shown = command("show", show, f"list or describe: {', '.join(TOPICS)}, a recipe, a name")
     shown.add_argument("topic", metavar="TOPIC", help="|".join((*TOPICS, "RECIPE", "NAME")))
@@ -149,12 +157,38 @@ def build_parser() -> argparse.ArgumentParser:
     watched = command("watch", commands.watch, "follow a run that is trained in another shell")
     watched.add_argument("run_folder", metavar="RUN", help="run folder; may start later")
 
+    again = command("replicate", replicate, "try papers' claims on the shipped model")
+    again.add_argument("papers", metavar="PAPER", nargs="*", help="default: all with a claims.yaml")
+    again.add_argument("--seeds", metavar="0-4", help="or 0,1,2; default: as the claims say")
+    again.add_argument("--jobs", type=_at_least_1, metavar="N", help="side by side (the cores)")
+    again.add_argument(
+        "--pilot",
+        type=_at_least_1,
+        default=0,
+        metavar="N",
+        help="N seeds on other items: to choose settings by",
+    )
+    again.add_argument("--arms", metavar="A,B", help="only these")
+    again.add_argument(
+        "--rerun", type=int, metavar="SEED", help="a fresh seed against the stored intervals"
+    )
+    again.add_argument("--table", action="store_true", help="result.json into the README, no run")
+    again.add_argument("--dry-run", action="store_true", help="list what would be run")
+
     bench = command("bench", commands.bench, "measure a part; without a name, list what there is")
     bench.add_argument("name", metavar="NAME", nargs="?")
     bench.add_argument("arguments", nargs=argparse.REMAINDER, help="of the benchmark")
 
     command("doctor", doctor, "what this machine and installation can do, with fixes")
     return parser
+
+
+class _Help(argparse.HelpFormatter):
+    """Keeps each command on the line of its help: argparse counts their indent two short."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = max(map(len, COMMANDS)) + 4
 
 
 def _overrides(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,101 @@
+"""`mmrl replicate`: a paper's claims on the shipped model, with intervals and verdicts."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mmrl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mmrl.eval.replicate.claims import Paper
+
+
+def replicate(args: argparse.Namespace) -> int:
+    """Runs what the log lacks and prints the claims; or one of the switches that run less."""
+    from mmrl.eval.replicate import run
+    from mmrl.eval.replicate.claims import RECIPES, open_paper, papers_with_claims
+    from mmrl.eval.replicate.table import as_text
+
+    names = args.papers or list(papers_with_claims())
+    if not names:
+        raise ConfigError(f"no folder in {RECIPES.resolve()} has a claims.yaml")
+    papers = [open_paper(name) for name in names]
+    if args.table:
+        return _tables(papers)
+    seeds = None if args.seeds is None else seeds_of(args.seeds)
+    arms = args.arms.split(",") if args.arms else None
+    if args.dry_run:
+        return _dry_run(papers, seeds, args.pilot, arms)
+    if args.rerun is not None:
+        for paper in papers:
+            print(_rerun_text(paper.name, args.rerun, run.rerun(paper, args.rerun, jobs=args.jobs)))
+        return 0
+    outcomes = run.replicate_all(papers, seeds=seeds, pilot=args.pilot, arms=arms, jobs=args.jobs)
+    for found in outcomes:
+        label = "; pilots" if args.pilot else ""
+        print(as_text(found.paper.name, found.result, label=label))
+        if found.num_stale:
+            print(f"{found.num_stale} lines of log.jsonl are of other claims, settings or code")
+        print(found.why_not or f"stored in {found.stored}")
+        print()
+    return 0
+
+
+def seeds_of(text: str) -> list[int]:
+    """Seeds as `0-4`, `0,1,2` or both.
+
+    >>> seeds_of("0-2,7")
+    [0, 1, 2, 7]
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise ConfigError(f'--seeds "{text}": wanted 0-4 or 0,1,2')
+        found += range(int(first), int(last or first) + 1)
+    if not found:
+        raise ConfigError(f'--seeds "{text}": no seed; wanted 0-4 or 0,1,2')
+    return found
+
+
+def _tables(papers: Sequence[Paper]) -> int:
+    from mmrl.eval.replicate.run import load_result
+    from mmrl.eval.replicate.table import write_table
+
+    for paper in papers:
+        readme = paper.folder / "README.md"
+        write_table(readme, load_result(paper))
+        print(f"table in {readme}")
+    return 0
+
+
+def _dry_run(
+    papers: Sequence[Paper], seeds: list[int] | None, pilot: int, arms: list[str] | None
+) -> int:
+    from mmrl.eval.replicate import run
+
+    for paper in papers:
+        run.check_paper(paper)
+        wanted = run.seeds_for(paper, seeds, pilot)
+        todo = {(job.arm, job.seed) for job in run.plan(paper, wanted, arms)}
+        print(f"{paper.name}: {len(todo)} runs")
+        for arm in arms or paper.arms:
+            marks = [f"{seed}{'' if (arm, seed) in todo else ' logged'}" for seed in wanted]
+            print(f"  {arm}: seeds {', '.join(marks)}")
+    return 0
+
+
+def _rerun_text(name: str, seed: int, found: Sequence[Mapping[str, Any]]) -> str:
+    from mmrl.eval.replicate.table import signed
+
+    lines = [f"{name}: seed {seed} against the stored intervals"]
+    for row in found:
+        spans = []
+        for key, words in (("prediction95", "one more seed"), ("ci95", "of the mean")):
+            low, high = map(signed, row[key])
+            where = "inside" if row[f"in_{key}"] else "OUTSIDE"
+            spans.append(f"{where} [{low}, {high}] ({words})")
+        lines.append(f"  {row['name']}: {signed(row['difference'])}, {', '.join(spans)}")
+    return "\n".join(lines)
