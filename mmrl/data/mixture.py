@@ -47,6 +47,12 @@ class Mixture:
         self._phases = [Fraction(int(phase), 1 << 16) for phase in phases]
         self._order: dict[int, tuple[int, np.ndarray]] = {}
 
+    @property
+    def num_samples(self) -> int | None:
+        """Different samples of all parts together; None where one has no end."""
+        sizes = [view.size for view, _ in self._parts]
+        return None if None in sizes else sum(size or 0 for size in sizes)
+
     def __getitem__(self, index: int, /) -> Sample:
         part, inside = self.locate(index)
         return self._parts[part][0][inside]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmrl.config.schema import EvalConfig
+from mmrl.data.registry import open_data
 from mmrl.errors import MediaError, PolicyError
 from mmrl.eval.measures import Estimate, estimate
 from mmrl.seeds import seed_of
@@ -82,6 +83,17 @@ class Evaluation:
         )
         skipped = {r["id"]: r["skipped"] for r in lines if "skipped" in r}
         return Evaluation(step=step, items=items, skipped=skipped, estimates=_estimates(items))
+
+
+def eval_samples(config: EvalConfig, seed: int) -> list[Sample]:
+    """The held-out samples of a recipe: the first `limit` of every entry."""
+    samples: list[Sample] = []
+    for entry in config.data:
+        view = open_data(entry.given(), "test", seed)
+        number = min(config.limit, entry.limit or config.limit)
+        size = number if view.size is None else min(number, view.size)
+        samples.extend(view[i] for i in range(size))
+    return samples
 
 
 def evaluate_samples(

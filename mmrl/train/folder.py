@@ -1,6 +1,6 @@
 """A run folder: what lies where, and how it is cut back to a checkpoint.
 
-config.yaml  metrics.jsonl  rollouts/  evals/  checkpoints/  model/  best/
+config.yaml  metrics.jsonl  rollouts/  evals/  stages/  checkpoints/  model/  best/
 summary.json  report.html  quarantine.jsonl  events/
 """
 
@@ -47,6 +47,10 @@ class RunFolder:
     def evaluation(self, step: int) -> Path:
         return self.path / "evals" / f"step-{step:06d}.jsonl"
 
+    def collected(self, stage: str, half: str) -> Path:
+        """The file of what a collect stage has "kept" or "failed"."""
+        return self.path / "stages" / stage / f"{half}.jsonl"
+
     @property
     def summary(self) -> dict[str, Any] | None:
         """The summary of a finished run, or None."""
@@ -91,12 +95,19 @@ class RunFolder:
 
     def sizes(self) -> dict[str, int]:
         """Lengths of the append-only logs, for the checkpoint."""
-        return {"metrics": self.metrics.stat().st_size if self.metrics.exists() else 0}
+        metrics = self.metrics.stat().st_size if self.metrics.exists() else 0
+        return {"metrics": metrics, **{n: p.stat().st_size for n, p in self._collected().items()}}
+
+    def _collected(self) -> dict[str, Path]:
+        """Files of collect stages by their name in the folder."""
+        return {str(p.relative_to(self.path)): p for p in self.path.glob("stages/*/*.jsonl")}
 
     def cut_back(self, sizes: Mapping[str, int], *, next_step: int) -> None:
         """Removes what was logged at or after `next_step`, the step that will be run again."""
         if self.metrics.exists():
             os.truncate(self.metrics, sizes.get("metrics", 0))
+        for name, path in self._collected().items():
+            os.truncate(path, sizes.get(name, 0))
         for path in self.rollouts.glob("step-*"):
             if int(path.name[5:11]) >= next_step:
                 path.unlink()

@@ -45,6 +45,12 @@ class StepReport:
     """No group of any rank was left to train on."""
 
 
+class Steps(Protocol):
+    """Steps through a stage of any kind."""
+
+    def step(self, clock: Clock, /) -> StepReport: ...
+
+
 class Loop:
     """Steps through one stage."""
 

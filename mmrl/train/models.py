@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -56,6 +57,16 @@ class Doors:
         prompt = self.policy.encode(messages, name=sample.id)
         self._prompts[id(sample)] = (sample, prompt)
         return prompt
+
+    @contextmanager
+    def at_temperature(self, temperature: float) -> Iterator[None]:
+        """Inside, plans sample at this temperature in place of the recipe's."""
+        held = self.sampling
+        self.sampling = replace(held, temperature=temperature)
+        try:
+            yield
+        finally:
+            self.sampling = held
 
     def prefetch(self, samples: Sequence[Sample]) -> None:
         """Starts reading the media of samples to come; pictures in memory are read when needed.

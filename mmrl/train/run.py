@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from mmrl.config.load import LoadedRun, Overrides, load_recipe
-from mmrl.config.schema import EvalConfig, Run
+from mmrl.config.schema import Run
 from mmrl.data.predictions import write_predictions
-from mmrl.data.registry import open_data
 from mmrl.errors import ConfigError
 from mmrl.eval.report import write_report
-from mmrl.eval.run import Evaluation, evaluate_samples
+from mmrl.eval.run import Evaluation, eval_samples, evaluate_samples
 from mmrl.eval.summary import summarise
 from mmrl.media.store import MediaStore
 from mmrl.rewards.functions import module_of_file
@@ -25,11 +24,11 @@ from mmrl.train.folder import RunFolder
 from mmrl.train.observers.base import Observer
 from mmrl.train.observers.console import Console
 from mmrl.train.observers.files import MetricsFile, RolloutFiles
+from mmrl.train.observers.panel import stage_line
 from mmrl.train.observers.trackers import TensorBoard, Trackio, Wandb
 from mmrl.train.ranks import Ranks
 from mmrl.train.recipe import check_recipe, stages_of
 from mmrl.train.session import Session, run_folder, set_threads
-from mmrl.types import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +62,7 @@ def train(
     ranks.barrier()
     console = Console(run.log.console if ranks.is_first else "quiet")
     done = folder.summary
-    total = sum(s.steps for s in stages_of(run))
-    if done is not None and (done["steps"] >= total or done["stopped"]):
+    if done is not None and _is_finished(run, done):
         if ranks.is_first and not (folder.path / "report.html").exists():
             write_report(folder.path)  # killed between the summary and the report
         console.on_end({**done, "lines": [f"{folder.path} is finished; --fresh starts it anew"]})
@@ -95,6 +93,13 @@ def train(
         console.close()
         models.close()
         ranks.close()
+
+
+def _is_finished(run: Run, summary: Mapping[str, Any]) -> bool:
+    """Whether a run that wrote this summary has nothing left to do by this recipe."""
+    saved = sum(s["of"] - s["steps"] for s in summary.get("stages", ()) if s["ended"])
+    total = sum(s.steps for s in stages_of(run))
+    return bool(summary["steps"] + saved >= total or summary["stopped"])
 
 
 def evaluate(
@@ -157,17 +162,6 @@ def _entry(data: str) -> dict[str, Any]:
     return {"task": data} if data in TASKS else {"dataset": data}
 
 
-def eval_samples(config: EvalConfig, seed: int) -> list[Sample]:
-    """The held-out samples of a recipe: the first `limit` of every entry."""
-    samples: list[Sample] = []
-    for entry in config.data:
-        view = open_data(entry.given(), "test", seed)
-        number = min(config.limit, entry.limit or config.limit)
-        size = number if view.size is None else min(number, view.size)
-        samples.extend(view[i] for i in range(size))
-    return samples
-
-
 def import_plugins(loaded: LoadedRun) -> None:
     """Imports the recipe's plug-in modules and files, which register parts."""
     for index, name in enumerate(loaded.run.plugins):
@@ -227,6 +221,7 @@ def _finish(session: Session, media: MediaStore | None) -> dict[str, Any]:
             "seed": run.seed,
             "media": media.counters() if media else {},
             "bad_samples": dict(session.models.bad_samples),
+            **({"stages": session.progress.stages} if run.stages else {}),
         },
     )
     folder.write("summary.json", json.dumps(summary, indent=1))
@@ -235,6 +230,7 @@ def _finish(session: Session, media: MediaStore | None) -> dict[str, Any]:
     summary["lines"] = [
         f"trained {summary['steps']} steps in {minutes:.1f} minutes"
         + (f" ({summary['stopped']})" if summary["stopped"] else ""),
+        *(f"stage   {stage_line(facts)}" for facts in summary.get("stages", ())),
         f"run     {folder.path}",
         f"report  {report}",
         f"model   {folder.path / 'model'}",
@@ -244,7 +240,7 @@ def _finish(session: Session, media: MediaStore | None) -> dict[str, Any]:
 
 
 def _first_data(run: Run) -> str:
-    for entry in (*run.eval.data, *run.data):
+    for entry in (*run.eval.data, *run.data, *(e for s in run.stages for e in s.data)):
         return str(entry.task or entry.cfg or entry.dataset)
     return "NAME"
 

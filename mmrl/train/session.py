@@ -7,48 +7,30 @@ due at a checkpoint is marked pending in it and is done (or read from its file) 
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 
 from mmrl.config.load import LoadedRun
-from mmrl.config.schema import StageConfig
+from mmrl.config.schema import EvalConfig, StageConfig
 from mmrl.errors import MethodError
-from mmrl.eval.run import Evaluation, evaluate_samples
+from mmrl.eval.run import Evaluation, eval_samples, evaluate_samples
 from mmrl.roles import Action
 from mmrl.train.checkpoint import Checkpoints, Snapshot
 from mmrl.train.folder import RunFolder
 from mmrl.train.loop import StepReport
-from mmrl.train.observers.base import Observer, RunInfo
+from mmrl.train.observers.base import Observer, RunInfo, StageEnd
+from mmrl.train.progress import Progress
+from mmrl.train.promotion import judge
 from mmrl.train.ranks import Ranks
 from mmrl.train.recipe import stages_of
+from mmrl.train.signals import BrokenOff, Signals
 from mmrl.train.stage import Stage, open_stage
+from mmrl.train.staged import FAILED, KEPT, promotion_eval
 from mmrl.types import Clock, Sample
-
-
-@dataclass
-class Progress:
-    """Where the run is; all of it is in every checkpoint."""
-
-    step: int = 0
-    stage: int = 0
-    stage_step: int = 0
-    empty_steps: int = 0
-    best: float | None = None
-    best_step: int = -1
-    evals_without_best: int = 0
-    eval_pending: bool = False
-    stopped: str = ""
-    """Why the run ended early, or empty."""
-    seconds_train: float = 0.0
-    seconds_total: float = 0.0
-    eval_steps: list[int] = field(default_factory=list)
 
 
 class Session:
@@ -68,17 +50,20 @@ class Session:
         self.models, self.folder, self.ranks = models, folder, ranks
         self.observers, self.eval_samples = observers, eval_samples
         self.stages: tuple[StageConfig, ...] = stages_of(self.run)
-        self.total_steps = sum(s.steps for s in self.stages)
         self.checkpoints = Checkpoints(folder.path / "checkpoints", keep=self.run.checkpoint.keep)
         self.progress = Progress()
         self.interrupted = False
         self._carried: Mapping[str, Any] = {}
+        self._initial: Mapping[str, torch.Tensor] = {}
+        self._promotion_samples: dict[int, list[Sample]] = {}
         self._began = time.perf_counter()
 
     def train(self) -> Progress:
         """All stages to the end, the time limit, an early stop or Ctrl-C."""
         self._began = time.perf_counter()
         snapshot = self.checkpoints.latest()
+        if any(s.start == "initial" for s in self.stages):
+            self._initial = self.models.policy.trainable_state()
         self._restore(snapshot)
         info = RunInfo(
             run=self.run,
@@ -88,7 +73,7 @@ class Session:
             resumed=snapshot is not None,
         )
         self._tell(lambda o: o.on_start(info))
-        with self._signals():
+        with Signals(self):
             if snapshot is None:
                 self._evaluate()
             while self.progress.stage < len(self.stages) and not self._is_over:
@@ -100,33 +85,56 @@ class Session:
         return self.progress
 
     @property
+    def total_steps(self) -> int:
+        """Steps of the whole run as they are known by now: fewer when a stage ends early."""
+        progress = self.progress
+        before = progress.step - progress.stage_step
+        ahead = [s.steps for s in self.stages[progress.stage :]]
+        if progress.stage_ended:
+            ahead[0] = progress.stage_step
+        return before + sum(ahead)
+
+    @property
     def _is_over(self) -> bool:
         return self.interrupted or bool(self.progress.stopped)
 
     def _run_stage(self, snapshot: Snapshot | None) -> None:
         progress = self.progress
         config = self.stages[progress.stage]
-        stage = open_stage(self.loaded, progress.stage, self.models, self.ranks)
+        if snapshot is None and config.start == "initial":
+            self.models.policy.load_trainable_state(dict(self._initial))
+        self.ranks.barrier()  # what the first process collected is there for all
+        stage = open_stage(self.loaded, progress.stage, self.models, self.ranks, self.folder)
         if snapshot is not None:
             stage.optimizer.load_tensors(dict(snapshot.optimizer))
             stage.load_parts(snapshot.parts)
         else:
             stage.carry_over(self._carried)
+        if progress.promote_pending:
+            self._settle(stage, config)
         if progress.eval_pending:
             self._finish_pending()
-        while progress.stage_step < config.steps and not self._is_over:
+        while not self._is_done(config) and not self._is_over:
             self._step(stage, config)
         self._carried = stage.carried()
-        if progress.stage_step >= config.steps:
-            progress.stage, progress.stage_step = progress.stage + 1, 0
+        if self._is_done(config):
+            progress.stage, progress.stage_step, progress.stage_ended = progress.stage + 1, 0, ""
+            progress.promote_in_a_row, progress.promote_value = 0, None
+
+    def _is_done(self, config: StageConfig) -> bool:
+        """Whether the present stage has come to its end, and nothing of it is left to judge."""
+        progress = self.progress
+        at_end = progress.stage_step >= config.steps or bool(progress.stage_ended)
+        return at_end and not progress.promote_pending
 
     def _step(self, stage: Stage, config: StageConfig) -> None:
         progress = self.progress
+        own = config.reset_clock
         clock = Clock(
             step=progress.step,
             stage=config.name,
-            stage_step=progress.stage_step,
-            stage_steps=config.steps,
+            stage_step=progress.stage_step if own else progress.step,
+            stage_steps=config.steps if own else self.total_steps,
             epoch=getattr(stage.source, "progress", 0.0),
         )
         start = time.perf_counter()
@@ -138,14 +146,53 @@ class Session:
         progress.stage_step += 1
         self._check_empty(report)
         self._check_time()
-        is_last = progress.step == self.total_steps or bool(progress.stopped)
+        rule = config.promote
+        due = rule is not None and progress.stage_step % rule.every == 0
+        progress.promote_pending = due and not progress.stopped
+        if getattr(stage.source, "is_used_up", False) and progress.stage_step < config.steps:
+            progress.stage_ended = "every sample was drawn"
+        self._settle(stage, config)
+
+    def _settle(self, stage: Stage, config: StageConfig) -> None:
+        """Promotion, checkpoint and evaluation behind a step, as they are due.
+
+        Ctrl-C leaves a promotion pending in the checkpoint; resuming comes here again.
+        """
+        progress = self.progress
+        if progress.promote_pending and not self.interrupted:
+            self._promote(config)
+        if self._is_done(config):
+            self._end_stage(config)
+        is_last = self._is_done(config) and progress.step == self.total_steps
+        is_last = is_last or bool(progress.stopped)
         every = self.run.eval.every
-        progress.eval_pending = is_last or bool(every and progress.step % every == 0)
+        at_eval = bool(every and progress.step % every == 0)
+        progress.eval_pending = is_last or (at_eval and not progress.promote_pending)
         save_every = self.run.checkpoint.every
         if is_last or self.interrupted or (save_every and progress.step % save_every == 0):
             self._save(stage)
         if progress.eval_pending and not self.interrupted:
             self._finish_pending()
+
+    def _end_stage(self, config: StageConfig) -> None:
+        """Notes what became of the stage, and tells it in recipes that name their stages."""
+        progress = self.progress
+        counts = {}
+        if config.kind == "collect":
+            paths = {half: self.folder.collected(config.name, half) for half in (KEPT, FAILED)}
+            counts = {half: path.read_bytes().count(b"\n") for half, path in paths.items()}
+        end = StageEnd(
+            config=config,
+            step=progress.step,
+            steps=progress.stage_step,
+            ended=progress.stage_ended,
+            value=progress.promote_value,
+            counts=counts,
+            total_steps=self.total_steps,
+        )
+        progress.stages[progress.stage :] = [end.facts()]
+        if self.run.stages:
+            self._tell(lambda o: o.on_stage(end))
 
     def _obey(self, report: StepReport, stage: Stage) -> None:
         for action in report.actions:
@@ -175,6 +222,25 @@ class Session:
             self.progress.stopped = f"time limit of {limit:g} s"
 
     # evaluation
+
+    def _promote(self, config: StageConfig) -> None:
+        """Evaluates the stage's promotion rule; broken off by Ctrl-C, it stays pending."""
+        progress, rule = self.progress, config.promote
+        assert rule is not None
+        index, settings = progress.stage, promotion_eval(self.run, rule)
+        if index not in self._promotion_samples:
+            self._promotion_samples[index] = eval_samples(settings, self.run.seed)
+        start = time.perf_counter()
+        evaluation = self._evaluated(self._promotion_samples[index], settings, progress.step)
+        if evaluation is None:
+            return
+        found = judge(self.loaded, index, rule, evaluation, progress.promote_in_a_row)
+        progress.promote_pending, progress.promote_value = False, found.value
+        progress.promote_in_a_row = found.in_a_row
+        if found.is_promoted:
+            progress.stage_ended = "promoted"
+        seconds = time.perf_counter() - start
+        self._tell(lambda o: o.on_promotion(found, seconds))
 
     def _finish_pending(self) -> None:
         if not self._evaluate():
@@ -209,6 +275,10 @@ class Session:
         samples = self.eval_samples
         if not is_border and config.interim_limit is not None:
             samples = samples[: config.interim_limit]
+        return self._evaluated(samples, config, step)
+
+    def _evaluated(self, samples: list[Sample], config: EvalConfig, step: int) -> Evaluation | None:
+        """The evaluation, or None when Ctrl-C broke it off."""
         try:
             return evaluate_samples(
                 samples,
@@ -219,14 +289,14 @@ class Session:
                 ranks=self.ranks,
                 progress=self._eval_progress,
             )
-        except _BrokenOff:
+        except BrokenOff:
             return None
         finally:
             self.models.forget()
 
     def _eval_progress(self, done: int, total: int) -> None:
         if self.interrupted:
-            raise _BrokenOff
+            raise BrokenOff
         self._tell(lambda o: o.on_progress("evaluating", done, total))
 
     def _keep_best(self, evaluation: Evaluation) -> None:
@@ -289,37 +359,6 @@ class Session:
     def _tell(self, say: Callable[[Observer], None]) -> None:
         for observer in self.observers:
             say(observer)
-
-    def _signals(self) -> _Signals:
-        return _Signals(self)
-
-
-class _BrokenOff(Exception):
-    """An evaluation was stopped by Ctrl-C; it is done again after resuming."""
-
-
-class _Signals:
-    """First Ctrl-C: finish the step, save, leave. Second: leave at once."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.before: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self.before[number] = signal.signal(number, self._on_signal)
-            except ValueError:  # not the main thread: the host program keeps its handlers
-                return
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.session.interrupted:
-            raise KeyboardInterrupt
-        self.session.interrupted = True
 
 
 def set_threads(threads: int | None) -> None:

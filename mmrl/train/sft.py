@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from mmrl.data.collected import COMPLETION, COMPLETION_IDS
 from mmrl.errors import DataError, MediaError, PolicyError
 from mmrl.objective.reduction import token_mean
 from mmrl.rewards.spaces import as_answered
@@ -82,16 +83,18 @@ class DemonstrationCollector:
 def demonstrate(sample: Sample, models: Any) -> Demonstration:
     """The demonstration of a sample: `meta["completion"]` where a row has one, else the gold.
 
-    Boxes and points of the gold are written in the space in which this model answers.
+    Boxes and points of the gold are written in the space in which this model answers. A completion
+    that a collect stage sampled keeps its very tokens (`meta["completion_ids"]`).
     """
     prompt = models.encode(sample)
-    if "completion" in sample.meta:
-        text = str(sample.meta["completion"])
+    if COMPLETION in sample.meta:
+        text = str(sample.meta[COMPLETION])
     else:
         said = as_answered(sample, prompt)
         text = TASKS.get(sample.task).gold(said)
         _check_gold(sample, prompt, text, rounded=said is not sample)
-    ids = (*models.policy.encode_text(text), models.policy.eos_ids[0])
+    ids: tuple[int, ...] = sample.meta.get(COMPLETION_IDS, ())
+    ids = ids or (*models.policy.encode_text(text), models.policy.eos_ids[0])
     return Demonstration(
         id=sample.id,
         sample=sample,

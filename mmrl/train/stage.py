@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mmrl.config.load import LoadedRun, stage_optimizer
-from mmrl.config.schema import StageConfig
-from mmrl.data.mixture import open_mixture
-from mmrl.data.registry import open_data
-from mmrl.data.view import SampleView
+from mmrl.config.schema import CollectConfig, Run, StageConfig
+from mmrl.credit.gates import keep_all
 from mmrl.errors import ConfigError
 from mmrl.methods.base import Method, MethodSpec, stateful_parts
+from mmrl.rewards.combine import weighted_sum
 from mmrl.rewards.functions import load_user_function
-from mmrl.roles import Balance, Reward, RolloutPlan, Source, Term
+from mmrl.roles import Reward, RolloutPlan, Source
 from mmrl.rollout.environment import Episodes
 from mmrl.rollout.plan import GroupOf
-from mmrl.sources.pool import Endless, Pool
-from mmrl.sources.weighted import Weighted
+from mmrl.sources.once import Once
 from mmrl.tasks.base import TASKS, Task
+from mmrl.train.collect import CollectLoop
 from mmrl.train.collector import Collector
+from mmrl.train.folder import RunFolder
 from mmrl.train.learner import Learner, LearnerSettings
-from mmrl.train.loop import Collects, Loop
+from mmrl.train.loop import Collects, Loop, Steps
 from mmrl.train.models import Doors
 from mmrl.train.optimizer import Optimizer
 from mmrl.train.ranks import Ranks
-from mmrl.train.recipe import stage_data, stage_spec, stages_of
+from mmrl.train.recipe import stage_spec, stages_of
 from mmrl.train.rewards import found_beside, with_rewards
 from mmrl.train.score import Scorer
 from mmrl.train.sft import SFT_TERM, DemonstrationCollector
-from mmrl.types import Sample
+from mmrl.train.stage_data import StageData
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,94 +41,94 @@ class Stage:
     source: Source
     method: Method | None
     optimizer: Optimizer
-    loop: Loop
+    """Of a collect stage too, which only hands its moments on."""
+    loop: Steps
     stateful: Mapping[str, Any]
+    handed_on: frozenset[str] = frozenset()
+    """Kinds of parts ("companions", "reference") that a later stage takes over from an earlier
+    one and that this stage, which has none of them, keeps for it."""
+    _kept: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def parts_state(self) -> dict[str, dict[str, Any]]:
-        return {path: part.state_dict() for path, part in self.stateful.items()}
+    def parts_state(self) -> dict[str, Mapping[str, Any]]:
+        own = {path: part.state_dict() for path, part in self.stateful.items()}
+        return {**own, **self._kept}
 
     def load_parts(self, states: Mapping[str, Mapping[str, Any]]) -> None:
         for path, part in self.stateful.items():
             if path not in states:
                 raise ConfigError(f'the checkpoint has no state of "{path}" of this stage')
             part.load_state_dict(states[path])
+        self._keep(states)
 
     def carried(self) -> dict[str, Any]:
-        """What the next stage may take over: optimizer moments and companions."""
-        companions = {p: s for p, s in self.parts_state().items() if p.startswith("companions")}
-        return {"optimizer": self.optimizer.tensors(), "parts": companions}
+        """What the next stage may take over: optimizer moments, companions, the reference."""
+        parts = {p: s for p, s in self.parts_state().items() if _kind(p) in CARRIED}
+        return {"optimizer": self.optimizer.tensors(), "parts": parts}
 
     def carry_over(self, carried: Mapping[str, Any]) -> None:
         """Takes over what an earlier stage left, unless this one starts afresh."""
         if carried and not self.config.reset_optimizer:
             self.optimizer.load_tensors(carried["optimizer"])
-        for path, state in carried.get("parts", {}).items():
-            if path in self.stateful:
+        states = carried.get("parts", {})
+        for path, state in states.items():
+            if path in self.stateful and self._wants(path):
                 self.stateful[path].load_state_dict(state)
+        self._keep(states)
+
+    def _wants(self, path: str) -> bool:
+        if _kind(path) == "reference":
+            return self.config.reference == "carry"
+        return self.config.start == "carry"
+
+    def _keep(self, states: Mapping[str, Mapping[str, Any]]) -> None:
+        for path, state in states.items():
+            outdated = _kind(path) == "companions" and self.config.start == "initial"
+            if path not in self.stateful and _kind(path) in self.handed_on and not outdated:
+                self._kept[path] = state
 
 
-def open_stage(loaded: LoadedRun, index: int, models: Doors, ranks: Ranks) -> Stage:
-    """Builds a stage's parts around models that are already there."""
+CARRIED = frozenset({"companions", "reference"})
+"""Kinds of parts whose state a later stage may take over."""
+
+
+def _kind(path: str) -> str:
+    return path.partition(".")[0]
+
+
+def _handed_on(run: Run, index: int) -> frozenset[str]:
+    """What a stage keeps for later ones: a collect stage companions, all a reference that is
+    asked for."""
+    kinds = {"companions"} if stages_of(run)[index].kind == "collect" else set()
+    if any(s.reference == "carry" for s in stages_of(run)[index + 1 :]):
+        kinds.add("reference")
+    return frozenset(kinds)
+
+
+def open_stage(
+    loaded: LoadedRun, index: int, models: Doors, ranks: Ranks, folder: RunFolder | None = None
+) -> Stage:
+    """Builds a stage's parts around models that are already there.
+
+    `folder` is where collect stages leave their data; a collect stage needs one.
+    """
     run = loaded.run
     config = stages_of(run)[index]
-    source = _source(loaded, index)
-    size = config.prompts_per_step or run.train.prompts_per_step
-    settings = stage_optimizer(run, config)
-    optimizer = Optimizer(models.policy, settings)
-    skip = run.media.on_error == "skip"
-    collector: Collects
-    if config.kind == "sft":
-        method: Method | None = None
-        collector = DemonstrationCollector(
-            source=source, models=models, ranks=ranks, size=size, skip_bad_media=skip
-        )
-        learner_settings = LearnerSettings(
-            tokens_per_pack=run.train.tokens_per_pack,
-            self_check=run.train.self_check,
-            seed=run.seed,
-        )
-        terms: tuple[Term, ...] = (SFT_TERM,)
-        balance: Balance | None = None
+    data = StageData(loaded, index, folder)
+    source = data.source()
+    optimizer = Optimizer(models.policy, stage_optimizer(run, config))
+    opened = _Opened(loaded=loaded, data=data, source=source, models=models, ranks=ranks)
+    method: Method | None = None
+    loop: Steps
+    if config.kind == "collect":
+        loop = _collect_loop(opened, folder)
+    elif config.kind == "sft":
+        loop = _sft_loop(opened, optimizer)
     else:
-        spec = stage_spec(loaded, config)
-        tasks = TaskMethods(loaded, config, index, spec)
-        method = tasks.method(_first_task(loaded, config))
-        scorer = Scorer(
-            rewards=tasks,
-            bonuses=method.bonuses,
-            combine=method.combine,
-            isolated=models.isolated,
-        )
-        collector = Collector(
-            source=source,
-            plan=method.plan or _plan(loaded, method.group_size),
-            probes=method.probes,
-            scorer=scorer,
-            gate=method.gate,
-            models=models,
-            ranks=ranks,
-            size=size,
-            max_draws=run.train.max_draws or 4 * size,
-            skip_bad_media=skip,
-        )
-        learner_settings = LearnerSettings(
-            epochs=method.epochs,
-            minibatches=method.minibatches,
-            tokens_per_pack=run.train.tokens_per_pack,
-            self_check=run.train.self_check,
-            seed=run.seed,
-        )
-        terms, balance = method.terms, method.balance
+        tasks = TaskMethods(loaded, config, index, stage_spec(loaded, config))
+        method = tasks.method(data.first_task())
+        loop = _rl_loop(opened, optimizer, method, tasks)
         for companion in method.companions:
             companion.prepare(models)
-    learner = Learner(
-        policy=models.policy,
-        optimizer=optimizer,
-        terms=terms,
-        balance=balance,
-        ranks=ranks,
-        settings=learner_settings,
-    )
     stateful: dict[str, Any] = {"source": source}
     if hasattr(models.policy, "vision_memory"):
         stateful["vision_memory"] = models.policy.vision_memory
@@ -137,15 +137,6 @@ def open_stage(loaded: LoadedRun, index: int, models: Doors, ranks: Ranks) -> St
         if method.needs_reference:
             models.policy.keep_reference()
             stateful["reference"] = Reference(models.policy)
-    loop = Loop(
-        method=method,
-        collector=collector,
-        learner=learner,
-        models=models,
-        ranks=ranks,
-        seed=run.seed,
-        look_ahead=run.train.prefetch,
-    )
     return Stage(
         config=config,
         source=source,
@@ -153,6 +144,124 @@ def open_stage(loaded: LoadedRun, index: int, models: Doors, ranks: Ranks) -> St
         optimizer=optimizer,
         loop=loop,
         stateful=stateful,
+        handed_on=_handed_on(run, index),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """What the loops of all kinds are made of."""
+
+    loaded: LoadedRun
+    data: StageData
+    source: Source
+    models: Doors
+    ranks: Ranks
+
+    @property
+    def size(self) -> int:
+        return self.data.config.prompts_per_step or self.loaded.run.train.prompts_per_step
+
+    @property
+    def skip_bad_media(self) -> bool:
+        return self.loaded.run.media.on_error == "skip"
+
+
+def _sft_loop(opened: _Opened, optimizer: Optimizer) -> Loop:
+    collector = DemonstrationCollector(
+        source=opened.source,
+        models=opened.models,
+        ranks=opened.ranks,
+        size=opened.size,
+        skip_bad_media=opened.skip_bad_media,
+    )
+    return _loop(opened, optimizer, collector, None)
+
+
+def _rl_loop(opened: _Opened, optimizer: Optimizer, method: Method, tasks: TaskMethods) -> Loop:
+    run, models = opened.loaded.run, opened.models
+    scorer = Scorer(
+        rewards=tasks,
+        bonuses=method.bonuses,
+        combine=method.combine,
+        isolated=models.isolated,
+    )
+    collector = Collector(
+        source=opened.source,
+        plan=method.plan or _plan(opened.loaded, method.group_size),
+        probes=method.probes,
+        scorer=scorer,
+        gate=method.gate,
+        models=models,
+        ranks=opened.ranks,
+        size=opened.size,
+        max_draws=run.train.max_draws or 4 * opened.size,
+        skip_bad_media=opened.skip_bad_media,
+    )
+    return _loop(opened, optimizer, collector, method)
+
+
+def _loop(
+    opened: _Opened, optimizer: Optimizer, collector: Collects, method: Method | None
+) -> Loop:
+    run = opened.loaded.run
+    settings = LearnerSettings(
+        epochs=method.epochs if method else 1,
+        minibatches=method.minibatches if method else 1,
+        tokens_per_pack=run.train.tokens_per_pack,
+        self_check=run.train.self_check,
+        seed=run.seed,
+    )
+    learner = Learner(
+        policy=opened.models.policy,
+        optimizer=optimizer,
+        terms=method.terms if method else (SFT_TERM,),
+        balance=method.balance if method else None,
+        ranks=opened.ranks,
+        settings=settings,
+    )
+    return Loop(
+        method=method,
+        collector=collector,
+        learner=learner,
+        models=opened.models,
+        ranks=opened.ranks,
+        seed=run.seed,
+        look_ahead=run.train.prefetch,
+    )
+
+
+def _collect_loop(opened: _Opened, folder: RunFolder | None) -> CollectLoop:
+    """Judges by the task's own score; rewards that read no evidence are shown beside it."""
+    data, models, run = opened.data, opened.models, opened.loaded.run
+    if folder is None or not isinstance(opened.source, Once):
+        raise ConfigError(f'stage "{data.config.name}" collects, and has no run folder to write to')
+    rule = data.config.collect or CollectConfig()
+    spec = stage_spec(opened.loaded, data.config)
+    tasks = TaskMethods(opened.loaded, data.config, data.index, spec, without_evidence=True)
+    collector = Collector(
+        source=opened.source,
+        plan=_plan(opened.loaded, rule.samples),
+        probes=(),
+        scorer=Scorer(rewards=tasks, bonuses=(), combine=weighted_sum, isolated=models.isolated),
+        gate=keep_all,
+        models=models,
+        ranks=opened.ranks,
+        size=opened.size,
+        max_draws=opened.size,
+        skip_bad_media=opened.skip_bad_media,
+    )
+    return CollectLoop(
+        collector=collector,
+        source=opened.source,
+        origin=data.origin,
+        config=rule,
+        models=models,
+        ranks=opened.ranks,
+        seed=run.seed,
+        folder=folder,
+        stage=data.config.name,
+        look_ahead=run.train.prefetch,
     )
 
 
@@ -163,46 +272,6 @@ def _plan(loaded: LoadedRun, group_size: int) -> RolloutPlan:
         return GroupOf(group_size)
     make = load_user_function(found_beside(rollout.environment, loaded))
     return Episodes(size=group_size, make=make, max_turns=rollout.max_turns)
-
-
-def _source(loaded: LoadedRun, index: int) -> Source:
-    """What the stage draws from; seeded by the run and the stage's place in it."""
-    run = loaded.run
-    stage = stages_of(run)[index]
-    entries = [e.given() for e in stage_data(run, stage)]
-    seed = run.seed + 1000 * index
-    if (stage.draw or run.train.draw) == "shuffle":
-        if len(entries) > 1:
-            return Endless(open_mixture(entries, "train", seed).__getitem__)
-        view = open_data(entries[0], "train", seed)
-        return Endless(view.__getitem__) if view.size is None else Pool(Rows(view), seed=seed)
-    view = open_data(entries[0], "train", seed)
-    if len(entries) > 1 or view.size is None:
-        raise loaded.located(
-            f"stages.{index}.data" if stage.data else "data",
-            "draw: weighted keeps a weight a row: it needs one data entry with an end "
-            "(give a world a `limit`)",
-        )
-    return Weighted(Rows(view), seed=seed)
-
-
-def _first_task(loaded: LoadedRun, stage: StageConfig) -> str:
-    """The task of the stage's first sample; all tasks of a mixture share the method's parts."""
-    entry = stage_data(loaded.run, stage)[0]
-    return entry.task or open_data(entry.given(), "train", loaded.run.seed)[0].task
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A view with an end, as a sized data set."""
-
-    view: SampleView
-
-    def __len__(self) -> int:
-        return self.view.size or 0
-
-    def __getitem__(self, index: int, /) -> Sample:
-        return self.view[index]
 
 
 @dataclass(frozen=True)
@@ -221,8 +290,18 @@ class Reference:
 class TaskMethods(Mapping[str, Sequence[Reward]]):
     """Rewards by task name, made when a sample of the task turns up."""
 
-    def __init__(self, loaded: LoadedRun, stage: StageConfig, index: int, spec: MethodSpec) -> None:
+    def __init__(
+        self,
+        loaded: LoadedRun,
+        stage: StageConfig,
+        index: int,
+        spec: MethodSpec,
+        *,
+        without_evidence: bool = False,
+    ) -> None:
+        """`without_evidence` leaves out rewards that read what probes find."""
         self._loaded, self._stage, self._index, self._spec = loaded, stage, index, spec
+        self._without_evidence = without_evidence
         self._rewards: dict[str, Sequence[Reward]] = {}
 
     def method(self, task: str) -> Method:
@@ -230,7 +309,10 @@ class TaskMethods(Mapping[str, Sequence[Reward]]):
 
     def __getitem__(self, task: str) -> Sequence[Reward]:
         if task not in self._rewards:
-            self._rewards[task] = self._spec.rewards(self._task(task))
+            found = self._spec.rewards(self._task(task))
+            if self._without_evidence:
+                found = tuple(reward for reward in found if not reward.needs)
+            self._rewards[task] = found
         return self._rewards[task]
 
     def __iter__(self) -> Iterator[str]:

@@ -13,8 +13,16 @@ from mmrl.eval.lines import read_jsonl
 from mmrl.eval.run import Evaluation
 from mmrl.eval.warnings import Alarms
 from mmrl.train.loop import StepReport
-from mmrl.train.observers.base import Observer, RunInfo
-from mmrl.train.observers.panel import Panel, closing_table, evaluation_line, memory_text
+from mmrl.train.observers.base import Observer, RunInfo, StageEnd
+from mmrl.train.observers.panel import (
+    Panel,
+    closing_table,
+    evaluation_line,
+    memory_text,
+    promotion_line,
+    stage_line,
+)
+from mmrl.train.promotion import Promotion, promotion_record
 
 Mode = Literal["auto", "live", "lines", "quiet"]
 _LINE_EVERY_S = 5.0
@@ -80,6 +88,15 @@ class Console(Observer):
         self._warn({"kind": "eval", "step": evaluation.step, **means, **intervals})
         self.panel.note = ""
         self._last = time.perf_counter()
+
+    def on_promotion(self, promotion: Promotion, seconds: float) -> None:
+        self._say(promotion_line(promotion_record(promotion)))
+        self.panel.note = ""
+        self._last = time.perf_counter()
+
+    def on_stage(self, end: StageEnd) -> None:
+        self.panel.total = end.total_steps
+        self._say(f"step {end.step}: stage {stage_line(end.facts())}")
 
     def on_end(self, summary: Mapping[str, Any]) -> None:
         self.close()

@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 from mmrl.eval.run import Evaluation
 from mmrl.media.beginnings import HEAD_BYTES, form_of
 from mmrl.train.loop import StepReport
-from mmrl.train.observers.base import Observer, due
+from mmrl.train.observers.base import Observer, StageEnd, due
 from mmrl.train.observers.records import group_records, token_rows
+from mmrl.train.promotion import Promotion, promotion_record
 from mmrl.types import CreditedGroup, MediaRef
 
 
@@ -51,6 +52,17 @@ class MetricsFile(Observer):
         record["skipped"] = len(evaluation.skipped)
         record["time/eval"] = round(seconds, 4)
         self._append(record)
+
+    def on_promotion(self, promotion: Promotion, seconds: float) -> None:
+        means = promotion.evaluation.estimates.items()
+        figures = {f"eval/{name}": _plain(value.mean) for name, value in sorted(means)}
+        timed = {"time/eval": round(seconds, 4)}
+        self._append({**promotion_record(promotion), **figures, **timed})
+
+    def on_stage(self, end: StageEnd) -> None:
+        facts = end.facts()
+        named = {"stage": facts.pop("name"), "stage_kind": facts.pop("kind")}
+        self._append({"kind": "stage", "step": end.step, **named, **facts})
 
     def _append(self, record: Mapping[str, Any]) -> None:
         with self.path.open("a") as file:

@@ -24,6 +24,7 @@ SMOOTHING = 0.9
 _SHOWN = {
     "reward": "reward",
     "score": "score",
+    "kept": "kept",
     "accuracy": "accuracy",
     "length": "length",
     "zero_spread": "zero spread",
@@ -78,7 +79,7 @@ class Panel:
                 continue
             if name in _NOT_AT_ZERO and value < 0.005:
                 continue
-            share = name in ("zero_spread", "truncated")
+            share = name in ("zero_spread", "truncated", "kept")
             out[label] = f"{value:.0%}" if share else f"{value:.4g}"
         return out
 
@@ -160,6 +161,39 @@ def closing_table(rows: Any) -> Table:
             f"[{row['low']:+.3f}, {row['high']:+.3f}]",
         )
     return table
+
+
+def stage_line(facts: Mapping[str, Any]) -> str:
+    """One line about a stage that has ended, from its entry in summary.json.
+
+    >>> stage_line({"name": "judge", "kind": "rl", "steps": 20, "of": 80, "ended": "promoted",
+    ...             "promoted": True, "measure": "accuracy", "above": 0.8, "value": 0.84})
+    'judge (rl): 20 of 80 steps, promoted: accuracy 0.840, bound 0.8'
+    """
+    of = "" if facts["steps"] == facts["of"] else f" of {facts['of']}"
+    line = f"{visible_line(facts['name'])} ({facts['kind']}): {facts['steps']}{of} steps"
+    if "kept" in facts:
+        line += f", {facts['kept']} samples kept, {facts['failed']} failed"
+    if facts["ended"] and not facts.get("promoted"):
+        line += f", {facts['ended']}"
+    if "measure" in facts:
+        value = "never measured" if facts["value"] is None else f"{facts['value']:.3f}"
+        said = "promoted" if facts["promoted"] else "not promoted"
+        measure = visible_line(facts["measure"])
+        line += f", {said}: {measure} {value}, bound {facts['above']:g}"
+    return line
+
+
+def promotion_line(record: Mapping[str, Any]) -> str:
+    """One line about an evaluation of a promotion rule, from its record in metrics.jsonl."""
+    value = record["value"]
+    shown = "undefined" if value is None else f"{value:.3f}"
+    above = "above" if record["in_a_row"] else "not above"
+    return (
+        f"step {record['step']}: {visible_line(str(record['stage']))}: "
+        f"{visible_line(str(record['measure']))} {shown}, {above} {record['above']:g} "
+        f"({record['in_a_row']} of {record['times']} in a row)"
+    )
 
 
 def evaluation_line(step: int, items: object, means: Mapping[str, float], seconds: float) -> str:
