@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Page(Closing):
     """Decodes clips in processes that can be killed."""
     pictures: Pictures
     """Loads the media of runs."""
+    _ends: ExitStack = field(default_factory=ExitStack, init=False)
 
     @classmethod
     def open(
@@ -70,8 +72,13 @@ class Page(Closing):
             pictures=Pictures(pool),
         )
 
+    def at_close(self, end: Callable[[], object]) -> None:
+        """Calls `end` when the page closes, before anything else of it ends."""
+        self._ends.callback(end)
+
     def close(self) -> None:
-        """Ends decoding, closes the indexes and removes the scratch folder."""
+        """Ends what views hold and decoding, closes the indexes, removes the scratch folder."""
+        self._ends.close()
         self.pool.close()
         for index in self.indexes.values():
             index.close()

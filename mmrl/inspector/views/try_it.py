@@ -187,6 +187,14 @@ def tab(page: Page) -> None:
             if tickets.get(key) is ticket:
                 del tickets[key]
 
+    def leave() -> None:
+        """Takes back what is asked and lets the model go."""
+        for ticket in list(tickets.values()):
+            ticket.cancel()
+        studio.close()
+
+    page.at_close(leave)
+
     def cancel(request: gr.Request) -> None:
         ticket = tickets.get(request.session_hash or "")
         if ticket is not None:

@@ -548,11 +548,11 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     with (
         pytest.MonkeyPatch.context() as patch,
         Page.open([folder], models=[TINY]) as page,
-        gr.Blocks(analytics_enabled=False) as app,
     ):
         patch.setenv("GRADIO_TEMP_DIR", str(uploads))
         VALUES["model"] = TINY.name
-        try_it.tab(page)
+        with gr.Blocks(analytics_enabled=False) as app:
+            try_it.tab(page)
         assert all(fn.api_visibility == "private" for fn in app.fns.values())
         found = {fn.name: fn.fn for fn in app.fns.values()}
         yield {"uploads": uploads, **found}
@@ -586,6 +586,42 @@ def test_the_view_asks_about_a_sample_of_a_data_set(view: dict[str, Any]) -> Non
     status, shown = asking(view, source="of a data set", index=4)[-1]
     assert status == "" and drawn(index=4).question in Inert(shown).text
     assert "[" + ", ".join(map(str, drawn(index=4).target)) + "]" in Inert(shown).text
+
+
+def test_closing_the_page_takes_questions_back_and_lets_the_model_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gr = pytest.importorskip("gradio")
+    from mmrl.inspector.page import Page
+    from mmrl.inspector.views import try_it
+
+    made: list[Studio] = []
+
+    class Slow(Studio):
+        """Answers nothing until it is taken back."""
+
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(self)
+
+        def _answer(self, question: Question, doors: Any, ticket: Ticket) -> Any:
+            ticket.status = "answering"
+            while True:
+                ticket.check()
+                time.sleep(0.01)
+
+    monkeypatch.setattr(try_it, "Studio", Slow)
+    values = {**VALUES, "model": TINY.name}.values()
+    folder = write_run(tmp_path / "run", steps=1)
+    with Page.open([folder], models=[TINY]) as page, gr.Blocks(analytics_enabled=False) as app:
+        try_it.tab(page)
+        (run,) = [fn.fn for fn in app.fns.values() if fn.name == "run"]
+        asked = run(SimpleNamespace(session_hash="reader"), *values)
+        assert any("answering" in line for line, _ in asked)  # goes on until then
+        (studio,) = made
+        assert studio._holder._doors is not None
+    assert studio._holder._doors is None
+    assert "cancelled" in list(asked)[-1][0]
 
 
 @pytest.mark.parametrize(
