@@ -19,6 +19,8 @@ from mmrl.inspector.views.shared import IN_TURN, Opener, Shared
 
 _MOST_SAMPLES = 100
 _SLICE_S = 0.5
+_LOOK_S = 0.1
+"""For reading what is new in a run that may have the sample."""
 
 
 def tab(page: Page, shared: Shared) -> Opener:
@@ -36,13 +38,14 @@ def tab(page: Page, shared: Shared) -> Opener:
     outputs = [shared.where, shared.link, run_a, run_b, sample, at_a, at_b, shown]
 
     def fill(place: Where) -> list[Any]:
-        """Both sides for a place; what it leaves open is chosen: the sample's first and last."""
+        """Both sides for a place; what it leaves open is chosen: the sample's first and last draw,
+        or the same step of another run where it was drawn once."""
         if place.view != "compare":
             return [gr.skip()] * len(outputs)
         a = place.run if place.run in page.runs else names[0]
-        b = place.other if place.other in page.runs else a
-        for name in {a, b}:
-            page.indexes[name].refresh(_SLICE_S)
+        page.indexes[a].refresh(_SLICE_S)
+        b = place.other if place.other in page.runs else partner(page, a, place.sample)
+        page.indexes[b].refresh(_SLICE_S)
         samples = candidates(page, a, b)
         chosen = place.sample or (samples[0] if samples else "")
         rows_a, rows_b = page.indexes[a].sample(chosen), page.indexes[b].sample(chosen)
@@ -88,16 +91,28 @@ def tab(page: Page, shared: Shared) -> Opener:
     return Opener(fill, [where], outputs)
 
 
+def partner(page: Page, a: str, sample: str) -> str:
+    """The run that a sample of run `a` (without one: any) is compared with where none is chosen.
+
+    That is `a` itself where it was drawn there twice, else the first other run that has it.
+    """
+    for b in (a, *(name for name in page.runs if name != a)):
+        page.indexes[b].refresh(_LOOK_S)
+        if _in_both(page, a, b, sample) if sample else candidates(page, a, b):
+            return b
+    return a
+
+
 def candidates(page: Page, a: str, b: str) -> list[str]:
     """Samples that both sides have, drawn at two steps at least where both are one run."""
     query = Query(sort="step", descending=True, limit=_MOST_SAMPLES * 2)
     seen = dict.fromkeys(row.sample for row in page.indexes[a].groups(query).rows)
-    most = 1 if a == b else 0
-    return [
-        sample
-        for sample in list(seen)[:_MOST_SAMPLES]
-        if sample and len(page.indexes[b].sample(sample)) > most
-    ]
+    return [s for s in list(seen)[:_MOST_SAMPLES] if s and _in_both(page, a, b, s)]
+
+
+def _in_both(page: Page, a: str, b: str, sample: str) -> bool:
+    """Whether run b has a group of a sample of run a, another one where both are one run."""
+    return len(page.indexes[b].sample(sample)) > (a == b)
 
 
 def _compared(
