@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmrl.cli.dry_run import print_dry_run
 from mmrl.cli.names import data_entry, is_dataset_file, is_file_name
 from mmrl.errors import ConfigError
 
@@ -25,6 +26,8 @@ def check(args: argparse.Namespace) -> int:
     """
     if is_file_name(args.target) and not is_dataset_file(Path(args.target)):
         return _recipe(args)
+    if args.dry_run:
+        raise ConfigError(f"--dry-run takes a step of a recipe; {args.target} is a data set")
     return _data(args)
 
 
@@ -37,6 +40,8 @@ def _recipe(args: argparse.Namespace) -> int:
     from mmrl.train.rewards import reward_pool
     from mmrl.train.run import import_plugins
 
+    if args.dry_run:
+        return print_dry_run(loaded, args.target)
     import_plugins(loaded)
     check_recipe(loaded)
     print(f"{args.target}: settings fit together")
