@@ -38,8 +38,8 @@ class TGrpo(Grpo):
     contrast_size: int | None = Field(default=None, ge=1)
     """Rollouts on shuffled frames; None is half of group_size (code)."""
     contrast_factor: float = Field(default=1.0, ge=0.0)
-    """Least share of the shuffled frames' mean score that the ordered must reach (paper, eq. 1; code:
-    0.8, of which its authors say that 1.0 was meant and that both work)."""
+    """Least share of the shuffled frames' mean score that the ordered must reach (paper, eq. 1; the
+    code has 0.8; its authors say that 1.0 was meant and that both work)."""
     contrast_bonus: float = Field(default=0.3, ge=0.0)
     """What right rollouts of such a group earn more (paper, code); 0 samples no contrast."""
     shortest: int = Field(default=320, ge=0)

@@ -101,7 +101,7 @@ def test_a_span_that_is_none_is_an_error_of_the_data(span):
 def test_a_task_without_spans_and_options_is_refused():
     with pytest.raises(ConfigError, match=r"judges spans \(span_iou\).*task digit_box has neither"):
         method_spec({"name": "temporal_r1"}, max_length=64).build(TASKS.get("digit_box"))
-    with pytest.raises(ConfigError, match="method.w_temporal.*w_tmp|no such setting"):
+    with pytest.raises(ConfigError, match=r"method\.w_temporal: temporal_r1 has no such setting"):
         method_spec({"name": "temporal_r1", "w_temporal": 1.0})
 
 
