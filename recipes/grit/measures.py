@@ -10,7 +10,7 @@ from mmrl.parse.completion import parse_completion
 from mmrl.rewards.grounded import union_iou
 
 SAMPLES = 4
-"""Sampled completions of an item, as claims.yaml asks for; the greedy one behind them is left out."""
+"""Sampled completions of an item, as claims.yaml asks; the greedy one behind them does not count."""
 
 
 def pointing(trained: Trained) -> float:

@@ -1,4 +1,4 @@
-"""What GUI-G1 claims of boxes: their size beside the reference's, and hits on the smallest things."""
+"""What GUI-G1 claims: the size of boxes beside the reference, and hits on the smallest things."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmrl.parse.boxes import is_proper_box, parse_box
 from mmrl.parse.completion import parse_completion
 
 SAMPLES = 4
-"""Sampled completions of an item, as claims.yaml asks for; the greedy one behind them is left out."""
+"""Sampled completions of an item, as claims.yaml asks; the greedy one behind them does not count."""
 
 
 def area_ratio(trained: Trained) -> float:

@@ -1,6 +1,6 @@
 """GUI-G1's parts on fixed rollouts: where they push the size of boxes, and who is weighed.
 
-No model is trained: boxes are drawn from a seed around reference boxes, as a model writes them whose
+No model is trained: boxes are drawn around reference boxes, as a model writes them whose
 first corner is about right and whose sides are right but for a factor.
 """
 
