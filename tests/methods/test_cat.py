@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import CLOCK, a_rollout, a_sample, alone
 
-from mmrl.errors import ConfigError, MethodError
+from mmrl.errors import ConfigError, DataError, MethodError
 from mmrl.methods.base import Method, method_spec
+from mmrl.rewards.functions import load_user_function
 from mmrl.rewards.programs import RunPrograms
 from mmrl.tasks.base import TASKS
 from mmrl.train.score import Scorer
 from mmrl.types import Group, Sample, ScoredGroup
 
+RECIPE = Path(__file__).parents[2] / "recipes" / "cat"
 TABLE = "<CODE>chart_data=DataFrame({'x':['A','B'],'y':[3,4]})"
 CODE_RIGHT, CODE_WRONG = TABLE + "\\boxed{4}", TABLE + "\\boxed{3}"
 DIRECT_RIGHT, DIRECT_WRONG = "<DIRECT>\\boxed{4}", "<DIRECT>\\boxed{3}"
 EVERY = [CODE_RIGHT, CODE_WRONG, DIRECT_RIGHT, DIRECT_WRONG, "four"]
+
+
+def of_recipe(name: str) -> Any:
+    """A function or class of a file of the recipe's folder."""
+    return load_user_function(f"{RECIPE}/{name}")
 
 
 def asked(label: str) -> Sample:
@@ -99,3 +107,70 @@ def test_wrong_settings_fail_in_words():
         method(partial=1.5)
     with pytest.raises(MethodError, match=r'"chart_answer", which task "digit_box" does not have'):
         method_spec({"name": "cat"}).build(TASKS.get("digit_box"))
+
+
+# ---------------------------------------------------------------- the recipe's rows and mechanisms
+
+ROW = {"chart": "ori_500/bar_1", "question": "highest?", "answer": "B", "programmable": "high"}
+
+
+def test_a_question_takes_its_table_from_the_charts_code():
+    convert = of_recipe("data.py:converted")
+    plot = "import matplotlib.pyplot as plt\nplt.bar(['A', 'B'], [3, 4], label='n')"
+    assert convert(ROW, plot, "q.jsonl:3") == {
+        "id": "3",
+        "image": "charts/ori_500/bar_1.png",
+        "question": "highest?",
+        "answer": "B",
+        "programmable": "high",
+        "csv_gt": "x,n\nA,3\nB,4\n",
+    }
+    frame = "import pandas as pd\nchart_data = pd.DataFrame({'k': ['A'], 'v': [5]})"
+    assert convert(ROW, frame, "q.jsonl:1")["csv_gt"] == "k,v\nA,5\n"
+
+
+def test_without_a_readable_table_the_row_has_none():
+    convert = of_recipe("data.py:converted")
+    assert "csv_gt" not in convert(ROW, None, "q.jsonl:1")
+    assert "csv_gt" not in convert(ROW, "plt.bar(read('x'), y)", "q.jsonl:1")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"programmable": "hihg"}, r'q:1: programmable is "hihg".*Did you mean "high"'),
+        ({"answer": ""}, r"q:1: no answer; there are chart, question"),
+    ],
+)
+def test_a_wrong_row_is_named(change: dict[str, str], words: str):
+    with pytest.raises(DataError, match=words):
+        of_recipe("data.py:converted")({**ROW, **change}, None, "q:1")
+
+
+def test_a_chart_stays_in_its_folder(tmp_path: Path):
+    (tmp_path / "charts").mkdir()
+    (tmp_path / "out.png").write_bytes(b"")
+    inside = of_recipe("data.py:inside")
+    with pytest.raises(DataError, match="leads out of"):
+        inside(tmp_path / "charts", "../out.png", "q:1")
+    with pytest.raises(DataError, match="no picture"):
+        inside(tmp_path / "charts", "none.png", "q:1")
+
+
+def test_ways_of_the_warm_start_are_independent_of_the_label_and_right():
+    shown = of_recipe("ways.py:EitherWay")("train", 200)
+    took: dict[str, list[bool]] = {"high": [], "low": []}
+    for sample in shown[:]:
+        text = sample.meta["completion"]
+        took[sample.meta["programmable"]].append(text.startswith("<CODE>"))
+        task = TASKS.get(sample.task)
+        assert task.score(replace(a_rollout(text), parsed=task.parse(text)), sample) == 1.0
+    for ways in took.values():
+        assert 0.35 < sum(ways) / len(ways) < 0.65
+    assert shown[3] == shown[3]
+
+
+def test_mechanisms_show_on_the_stored_rollouts():
+    pulls, right = of_recipe("mechanism.py:pull")(7), of_recipe("mechanism.py:buckets")(7)
+    assert pulls["cat"] > 1.0 > 0.6 > max(pulls["grpo"], pulls["data"])
+    assert right["above_0.8"] > right["below_0.6"]

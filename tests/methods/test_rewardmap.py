@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,16 +13,23 @@ from builders import CLOCK, a_rollout, a_sample, alone, answered
 from mmrl.errors import ConfigError, DataError, MethodError
 from mmrl.methods.base import Method, method_spec
 from mmrl.rewards.combine import weighted_sum
+from mmrl.rewards.functions import load_user_function
 from mmrl.tasks.base import TASKS
 from mmrl.train.score import Scorer
 from mmrl.types import Group, Sample, ScoredGroup
 
+RECIPE = Path(__file__).parents[2] / "recipes" / "rewardmap"
 LINES = {"red": list("ABCD"), "blue": list("ECF")}
 GOLD = "red: A > C; blue: C > F"
 HALF = "red: A > C; blue: E > F"
 """Right ends, two rides that do not connect: 2 + 3 + 3 points of 9."""
 WRONG = "red: A > D"
 """Wrong end: no points."""
+
+
+def of_recipe(name: str) -> Any:
+    """A function of a file of the recipe's folder."""
+    return load_user_function(f"{RECIPE}/{name}")
 
 
 def asked(level: str = "hard", target: Any = GOLD, transfers: int = 1) -> Sample:
@@ -112,3 +121,54 @@ def test_wrong_settings_fail_in_words():
         method_spec({"name": "rewardmap"}).build(TASKS.get("digit_box"))
     with pytest.raises(DataError, match=r"difficulty_city.*is 'hard'"):
         scored(method(of_map={"easy": 1.0}), asked("hard"), [GOLD])
+
+
+# ---------------------------------------------------------------- the recipe's rows and mechanisms
+
+
+def test_rows_are_parted_by_stage_in_their_order():
+    rows = [
+        {"id": i, "type": kind}
+        for i, kind in enumerate(["Counting1", "TorF2", "Counting3", "TorF1", "Counting2"])
+    ]
+    parted = of_recipe("data.py:by_stage")(rows)
+    assert {stage: [row["id"] for row in found] for stage, found in parted.items()} == {
+        "judge": [1, 3], "count": [2, 4], "between": [0],
+    }  # fmt: skip
+    with pytest.raises(DataError, match=r'row "7": .*type "Counting4".*Did you mean "Counting'):
+        of_recipe("data.py:by_stage")([{"id": 7, "type": "Counting4"}])
+
+
+def test_published_rows_become_the_files_of_the_stages(tmp_path):
+    stations = tmp_path / "stations" / "land"
+    stations.mkdir(parents=True)
+    (stations / "town.json").write_text(json.dumps({"red": ["A", "B", "C"]}))
+    about = {"country": "land", "city": "town", "difficulty_city": "easy", "figure": "town.png"}
+    asked_for = (("TorF1", 1), ("Counting2", 3), ("Counting1", 2))
+    rows = [{**about, "type": t, "question": "?", "answer": a} for t, a in asked_for]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "maps" / "land").mkdir(parents=True)
+    (tmp_path / "maps" / "land" / "town.png").write_bytes(b"png")
+    to, given = tmp_path / "out", {"--rows": "rows.jsonl", "--stations": "stations"}
+    argv = [part for k, v in {**given, "--maps": "maps"}.items() for part in (k, str(tmp_path / v))]
+    of_recipe("data.py:main")([*argv, "--split", "train", "--to", str(to)])
+    answers = {
+        stage: [json.loads(line)["answer"] for line in file.read_text().splitlines()]
+        for stage in ("judge", "count", "between")
+        for file in [to / f"plus_train_{stage}.jsonl"]
+    }
+    assert answers == {"judge": ["yes"], "count": [3], "between": ["C"]}
+
+
+def test_a_file_that_is_not_there_ends_in_words(tmp_path):
+    with pytest.raises(SystemExit, match=r"none\.jsonl: no such file"):
+        of_recipe("data.py:main")(
+            ["--rows", "none.jsonl", "--stations", str(tmp_path), "--to", str(tmp_path)]
+        )
+
+
+def test_mechanisms_show_on_the_weak_riders_answers():
+    flat, size = of_recipe("mechanism.py:sparsity")(7), of_recipe("mechanism.py:weights")(7)
+    assert flat["detail"] < flat["right_or_wrong"] - 0.2
+    assert size["mean_only"] == pytest.approx(2.0)
+    assert size["std"] == pytest.approx(1.0, abs=2e-3)
