@@ -10,7 +10,7 @@ from mmrl.parse.completion import parse_completion
 from mmrl.rewards.grounded import union_iou
 
 SAMPLES = 4
-"""Sampled completions of an item, as claims.yaml asks; the greedy one behind them does not count."""
+"""Sampled completions of an item, as claims.yaml asks; the greedy one behind them is left out."""
 
 
 def pointing(trained: Trained) -> float:

@@ -10,7 +10,7 @@ from mmrl.parse.boxes import is_proper_box, parse_box
 from mmrl.parse.completion import parse_completion
 
 SAMPLES = 4
-"""Sampled completions of an item, as claims.yaml asks; the greedy one behind them does not count."""
+"""Sampled completions of an item, as claims.yaml asks; the greedy one behind them is left out."""
 
 
 def area_ratio(trained: Trained) -> float:
