@@ -4,9 +4,9 @@
 
 `--from` is the folder of the data set (huggingface.co, TencentARC/SEED-Bench-R1; rows Apache-2.0,
 the clips of Epic-Kitchens and Ego4D under their own terms); where it does not exist, it is
-downloaded there (package `huggingface_hub`). Its media come as archives: unpack them inside of the folder and
-run this again. `datasets_cfg/choice_rows.py` makes the rows; `--train training_50k.jsonl` takes the
-whole training set in place of the 6,000 rows that the paper trains on.
+downloaded there (package `huggingface_hub`). Its media come as archives: unpack them inside of the
+folder and run this again. `datasets_cfg/choice_rows.py` makes the rows; `--train
+training_50k.jsonl` takes the whole training set in place of the paper's 6,000 rows.
 """
 
 from __future__ import annotations
