@@ -6,12 +6,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from building import a_group, append_step, token_rows, write_run
+from html_reading import Reading
 from PIL import Image
 
 from mmrl.errors import DataError, MediaError
@@ -49,59 +49,6 @@ HOSTILE = [
     "<math><mtext><script>alert(1)</script>",
     "x" * 50_000,
 ]
-_TAGS = """
-div span bdi small ins del section article header button img b i u h4
-table thead tbody caption tr th td
-"""
-_NAMES = """
-class style title dir alt src tabindex type role scope colspan
-aria-label aria-selected data-step data-draw
-"""
-TAGS, NAMES = set(_TAGS.split()), set(_NAMES.split())
-STYLE = re.compile(
-    r"((left|width):-?[0-9.]+%;?|background:rgba?\([0-9.,]+\);?|--mi-own:rgb\([0-9,]+\))+"
-)
-
-
-class Reading(HTMLParser):
-    """The text of a page; fails at a tag, attribute or style that is none of ours."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.text, self.open, self.seen = "", [], []
-        self.feed(source)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in TAGS, tag
-        for name, value in attrs:
-            assert name in NAMES, name
-            assert value is not None
-            if name == "src":
-                assert value.startswith("data:image/webp;base64,")
-            if name == "style":
-                assert STYLE.fullmatch(value), value
-            if name == "class":
-                assert re.fullmatch(r"m[im]-[a-z]+( m[im]-[a-z]+)*", value), value
-        self.seen.append((tag, dict(attrs)))
-        if tag != "img":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def handle_comment(self, data: str) -> None:
-        raise AssertionError(f"a comment: {data[:40]}")
-
-    def unknown_decl(self, data: str) -> None:
-        raise AssertionError(f"a declaration: {data[:40]}")
-
-    def count(self, kind: str) -> int:
-        return sum(kind in (a.get("class") or "").split() for _, a in self.seen)
 
 
 def stored(records: list[dict[str, Any]]) -> tuple[Stored, ...]:
@@ -206,20 +153,22 @@ def test_each_answer_is_drawn_once_in_its_card_and_with_all_above() -> None:
     records = a_group(3, 1, 4)
     picture = Image.new("RGB", (112, 84))
     drawn = sum(record["overlay"] is not None for record in records)
-    pictures = [a for tag, a in shown(records, [picture]).seen if tag == "img"]
+    pictures = [a for tag, a, _ in shown(records, [picture]).elements if tag == "img"]
     assert len(pictures) == 1 + drawn
 
 
 def test_a_medium_that_cannot_be_shown_says_why() -> None:
     found = shown(a_group(3, 1, 2), [MediaError("the <file> is gone")])
     assert "the <file> is gone" in found.text
-    assert not any(tag == "img" for tag, _ in found.seen)
+    assert not any(tag == "img" for tag, *_ in found.elements)
 
 
 def test_tokens_are_coloured_on_one_scale_with_one_legend() -> None:
     records = a_group(3, 1, 2)
     found = shown(records, measure="logp")
-    colours = [a["style"] for tag, a in found.seen if "background:rgba" in (a.get("style") or "")]
+    colours = [
+        a["style"] for tag, a, _ in found.elements if "background:rgba" in (a.get("style") or "")
+    ]
     # log-probs of the builder are 0, -0.125, … -0.875: the scale reaches from -1 to 0
     assert f"rgba(213,94,0,{0.875 * 0.6:.3f})" in str(colours)
     assert shown(records).count("mm-legend") == 0
@@ -347,7 +296,7 @@ def test_names_in_the_list_are_inert(tmp_path: Path) -> None:
         where, found = looking.opened(page, at(page, run="c"))
         listed = Reading(found.html)
         assert "<script>alert(1)</script>" in listed.text
-        assert {a["data-draw"] for t, a in listed.seen if t == "button"} == {
+        assert {a["data-draw"] for t, a, _ in listed.elements if t == "button"} == {
             f'"><img src=x onerror=alert(1)>0.{k}' for k in range(2)
         }
         assert Reading(looking.shown_group(page, where)).count("mi-card") == 4
@@ -394,7 +343,7 @@ def test_two_groups_show_both_texts_and_one_picture(page: Page) -> None:
     media = looking.media_of_run(page, "a", one[0])
     found = Reading(compare_html(one, two, media, ("a, step 0", "b, step 0")))
     assert found.count("mi-versus") == 4
-    assert [tag for tag, _ in found.seen].count("img") == 1
+    assert [tag for tag, *_ in found.elements].count("img") == 1
     assert "a, step 0" in found.text and "The questions of the two differ" not in found.text
     other = [dict(r, question="another") for r in two]
     assert "differ" in Reading(compare_html(one, other, media, ("a", "b"))).text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from inert_html import Inert
+from html_reading import Reading
 from PIL import Image
 
 from mmrl.data.registry import DATASETS, open_data
@@ -98,7 +98,7 @@ def test_the_first_sample_of_every_world_is_shown(
     assert look.problems == () and look.sample is not None and look.gold is not None
     assert [seen.kind for seen in look.media] == [ref.kind for ref in look.sample.media]
     assert all(seen.drawn is not None for seen in look.media)
-    assert Inert(sample_html(look)).pictures == len(look.sample.media)
+    assert Reading(sample_html(look)).pictures == len(look.sample.media)
 
 
 def test_every_data_set_file_is_listed_and_shown_or_says_how_to_get_it(
@@ -109,7 +109,7 @@ def test_every_data_set_file_is_listed_and_shown_or_says_how_to_get_it(
         origin = catalogue.origin(name)
         assert Path(origin.entry["cfg"]) == path and load_spec(path).licence in origin.about
         look = catalogue.look(name, Choice())
-        Inert(sample_html(look))
+        Reading(sample_html(look))
         if look.sample is not None:
             assert look.problems == () and all(seen.drawn for seen in look.media)
             shown.append(name)
@@ -170,14 +170,14 @@ def test_rows_that_cannot_be_read_say_why_and_the_next_are_shown(
     assert "leaves the media folder" in looks[4].problems[0]
     assert "at least one box" in looks[6].problems[0] and looks[6].media[0].drawn is not None
     for look in looks:
-        Inert(sample_html(look))
+        Reading(sample_html(look))
     assert catalogue.look("mine", Choice(index=99)).index == 6  # held at the last row
     assert catalogue.look("mine", Choice(index=-5)).index == 0
 
 
 def test_hostile_questions_and_columns_are_shown_inert(root: Path, pool: DecodePool) -> None:
     look = Catalogue((root,), pool).look("mine", Choice(index=5))
-    seen = Inert(sample_html(look)).text
+    seen = Reading(sample_html(look)).text
     assert "<script>alert(1)</script> ${alert(2)} {{x}} <img src=x onerror=alert(3)>" in seen
     assert "«ESC»[2J" in seen and "«U+202E»" in seen and "\u202e" not in seen
 
@@ -231,7 +231,7 @@ def test_only_names_of_the_catalogue_are_opened(catalogue: Catalogue, name: str)
 def test_options_that_are_none_are_told(catalogue: Catalogue, options: str, words: str) -> None:
     look = catalogue.look("digit_box", Choice(options=options))
     assert look.sample is None and words in look.problems[0]
-    Inert(sample_html(look))
+    Reading(sample_html(look))
 
 
 def test_an_unknown_level_and_split_are_told(catalogue: Catalogue) -> None:

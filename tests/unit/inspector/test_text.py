@@ -10,7 +10,7 @@ import time
 import unicodedata
 
 import pytest
-from html_reading import Reading
+from html_reading import TextReading
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,7 +132,9 @@ def as_tokens(text: str) -> str:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_completion_is_shown_inert(name, show):
     source = show(HOSTILE[name])
-    assert Reading(source).text == shown(HOSTILE[name])  # and only allowed tags: see Reading
+    assert TextReading(source).text == shown(
+        HOSTILE[name]
+    )  # and only allowed tags: see TextReading
     assert len(source) < 4_000_000
     source.encode("utf-8")
 
@@ -141,9 +143,9 @@ def test_a_hostile_completion_is_shown_inert(name, show):
 def test_a_hostile_value_and_a_hostile_diff_are_shown_inert(name):
     text = HOSTILE[name]
     more = f"… {len(text) - 2000:,} more characters …" if len(text) > 2000 else ""
-    assert Reading(value_html(text)).everything == visible(text[:2000]) + more
-    Reading(value_html({text[:500]: [text[:500], None, 1.5]}))
-    assert Reading(diff_html(text, "other words")).boxes == [shown(text), "other words"]
+    assert TextReading(value_html(text)).everything == visible(text[:2000]) + more
+    TextReading(value_html({text[:500]: [text[:500], None, 1.5]}))
+    assert TextReading(diff_html(text, "other words")).boxes == [shown(text), "other words"]
 
 
 TEXT = st.text(
@@ -168,7 +170,7 @@ def test_any_text_with_any_spans_stands_whole_in_allowed_tags(text, one, other, 
     source = completion_html(
         text, reasoning_span=one, answer_span=other, verdict=verdict, most=most
     )
-    reading = Reading(source)
+    reading = TextReading(source)
     assert reading.text == shown(text, most)
     assert len(reading.of_class("mm-note")) == (len(text) > most)
     source.encode("utf-8")
@@ -183,7 +185,7 @@ def test_any_text_with_any_spans_stands_whole_in_allowed_tags(text, one, other, 
 @settings(max_examples=150, deadline=None)
 def test_any_tokens_keep_every_character(text, tokens, measure, most):
     source = tokens_html(text, tokens, measure=measure, most=most)
-    assert Reading(source).text == shown(text, most)
+    assert TextReading(source).text == shown(text, most)
     source.encode("utf-8")
 
 
@@ -191,9 +193,9 @@ def test_any_tokens_keep_every_character(text, tokens, measure, most):
 @settings(max_examples=150, deadline=None)
 def test_a_diff_keeps_both_texts_and_what_is_unmarked_is_common(left, right, budget):
     source = diff_html(left, right, budget=budget)
-    assert Reading(source).boxes == [visible(left), visible(right)]
+    assert TextReading(source).boxes == [visible(left), visible(right)]
     unmarked = re.sub(r"<(ins|del)>.*?</\1>", "", source, flags=re.DOTALL)
-    kept_l, kept_r = (re.sub("[ \t\n]", "", text) for text in Reading(unmarked).boxes)
+    kept_l, kept_r = (re.sub("[ \t\n]", "", text) for text in TextReading(unmarked).boxes)
     assert kept_l == kept_r
 
 
@@ -209,7 +211,7 @@ JSON = st.recursive(
 def test_any_target_stands_in_allowed_tags(value, most):
     source = value_html(value, most=most)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    assert Reading(source).everything.startswith(visible(text[:most]))
+    assert TextReading(source).everything.startswith(visible(text[:most]))
     source.encode("utf-8")
 
 
@@ -235,7 +237,7 @@ def test_no_character_without_a_glyph_is_left():
 
 def test_reasoning_answer_and_tags_have_their_classes():
     text = "<think>look</think> <answer>7</answer>"
-    reading = Reading(as_completion(text))
+    reading = TextReading(as_completion(text))
     assert reading.of_class("mm-reasoning") == ["look"]
     assert reading.of_class("mm-answer") == ["7"]
     assert reading.of_class("mm-outside") == [" "]
@@ -267,7 +269,7 @@ def test_reasoning_answer_and_tags_have_their_classes():
     ],
 )
 def test_wrong_tags_are_marked_with_the_reason(text, marked):
-    elements = Reading(as_completion(text)).elements
+    elements = TextReading(as_completion(text)).elements
     bad = {t: e["title"] for _, e, t in elements if e.get("class") == "mm-tag mm-bad"}
     assert bad.keys() == marked.keys()
     assert all((bad[tag] or "").startswith(why) for tag, why in marked.items())
@@ -275,7 +277,7 @@ def test_wrong_tags_are_marked_with_the_reason(text, marked):
 
 def test_only_the_pair_that_counts_is_unmarked():
     text = "<think>a</think><answer>1</answer><answer>2</answer>"
-    reading = Reading(as_completion(text))
+    reading = TextReading(as_completion(text))
     assert reading.of_class("mm-answer") == ["2"]
     assert len(reading.of_class("mm-bad")) == 3  # the first pair, and the verdict
     assert "a tag is repeated" in reading.everything
@@ -304,7 +306,7 @@ def test_records_of_older_runs_are_parsed_again():
 
 def test_a_long_text_says_what_is_missing_and_keeps_its_answer():
     text = "<think>" + "a" * 1_254_567 + "</think><answer>7</answer>"
-    reading = Reading(as_completion(text))
+    reading = TextReading(as_completion(text))
     assert reading.of_class("mm-note") == [f"… {len(text) - 20_000:,} more characters …"]
     assert reading.of_class("mm-answer") == ["7"]
 
@@ -349,13 +351,13 @@ def test_colours_by_hand():
 
 def test_tokens_of_one_character_share_it_and_the_end_token_stands_behind():
     source = tokens_html("é!", [(0, -1.0), (0, -3.0), (1, -0.5), (2, -0.25)], measure="logp")
-    titles = [e["title"] for _, e, _ in Reading(source).elements if "title" in e]
+    titles = [e["title"] for _, e, _ in TextReading(source).elements if "title" in e]
     assert titles == [
         "log-prob [nats] -2, mean of 2 tokens: -1, -3",
         "log-prob [nats] -0.5",
         "log-prob [nats] -0.25",
     ]
-    assert Reading(source).of_class("mm-end") == [""]
+    assert TextReading(source).of_class("mm-end") == [""]
 
 
 def test_a_token_without_a_value_has_no_colour():
@@ -367,18 +369,18 @@ def test_a_token_without_a_value_has_no_colour():
 def test_values_that_overflow_are_none():
     tokens = [(0, 1e308), (1, -1e308), (2, float("inf"))]
     source = tokens_html("abc", tokens, measure="advantage")
-    assert backgrounds(source) == {} and Reading(source).text == "abc"
+    assert backgrounds(source) == {} and TextReading(source).text == "abc"
 
 
 def test_the_legend_has_the_numbers_of_the_scale():
     source = tokens_html("a", [(0, 2.0)], measure="advantage")
-    legend = [text for _, e, text in Reading(source).elements if "style" in e][:5]
+    legend = [text for _, e, text in TextReading(source).elements if "style" in e][:5]
     assert legend == ["-2", "-1", "0", "1", "2"]
 
 
 def test_a_diff_by_hand():
     source = diff_html("the red box is left", "the blue box is to the left")
-    reading = Reading(source)
+    reading = TextReading(source)
     assert [t for tag, _, t in reading.elements if tag == "del"] == ["red "]
     assert [t for tag, _, t in reading.elements if tag == "ins"] == ["blue ", "to the "]
     assert "<ins>" not in diff_html("same text", "same text")
@@ -406,7 +408,7 @@ def test_a_costly_diff_stops_in_time(left, right):
     before = time.process_time()
     source = diff_html(left, right)
     assert time.process_time() - before < 5.0
-    assert Reading(source).boxes == [visible(left), visible(right)]
+    assert TextReading(source).boxes == [visible(left), visible(right)]
 
 
 def test_a_diff_that_was_cut_short_says_so():

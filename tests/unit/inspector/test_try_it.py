@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from building import write_run
-from inert_html import Inert
+from html_reading import Reading
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -132,7 +132,7 @@ def test_a_clip_is_asked_about_and_its_spans_drawn(studio: Studio, pool: DecodeP
     own = question_about("digit_span", sample.question, [try_upload(data).ref], name="u")
     asked = studio.ask(question(own, target="[1.0, 2.5]", scored=True), Ticket())
     assert asked.records[0]["gold_overlay"]["spans"][0]["span"] == [1.0, 2.5]
-    assert Inert(asked_html(asked, pool, "tiny")).pictures >= 1
+    assert Reading(asked_html(asked, pool, "tiny")).pictures >= 1
 
 
 def test_without_a_target_nothing_is_scored_and_no_card_says_right_or_wrong(
@@ -143,7 +143,7 @@ def test_without_a_target_nothing_is_scored_and_no_card_says_right_or_wrong(
     record = asked.records[0]
     assert asked.gold is None and record["reward"] is None and record["parts"] == {}
     assert asked.sample.task == "grounding:as it stands"
-    seen = Inert(asked_html(asked, pool, "<b>tiny</b>")).text
+    seen = Reading(asked_html(asked, pool, "<b>tiny</b>")).text
     assert "<script>alert(1)</script> ${alert(2)} {{x}} <img src=x onerror=alert(3)>" in seen
     assert "right" not in seen and "wrong" not in seen and "<b>tiny</b>" in seen
 
@@ -440,7 +440,7 @@ def test_uploads_are_held_by_secret_names_and_within_bounds() -> None:
 
 def test_an_upload_is_shown_small(pool: DecodePool) -> None:
     html = upload_html(try_upload(png((3000, 2000))), pool)
-    seen = Inert(html)
+    seen = Reading(html)
     assert seen.pictures == 1 and "3000 × 2000" in seen.text and len(html) < 20_000
 
 
@@ -521,7 +521,7 @@ def test_a_wrong_target_is_told_before_anything_is_sampled(studio: Studio) -> No
 
 
 def test_progress_is_inert() -> None:
-    assert HOSTILE[:20] in Inert(progress_html(HOSTILE, 7.0)).text
+    assert HOSTILE[:20] in Reading(progress_html(HOSTILE, 7.0)).text
     assert 'style="width:100.0%"' in progress_html("x", 7.0)
 
 
@@ -573,10 +573,10 @@ def test_the_view_takes_an_upload_asks_and_shows_the_answers(view: dict[str, Any
     path.parent.mkdir()
     path.write_bytes(data)
     held, preview, _, cleared = view["admit"](str(path), "")
-    assert not path.exists() and cleared is None and "112 × 112" in Inert(preview).text
+    assert not path.exists() and cleared is None and "112 × 112" in Reading(preview).text
     *before, (status, shown) = asking(view, held=held, target=json.dumps(sample.target))
     assert before and all("mi-progress" in line for line, _ in before)
-    seen = Inert(shown)
+    seen = Reading(shown)
     assert status == "" and seen.pictures >= 1 and "mean reward" in seen.text
     assert view["remove"](held)[0] == ""
     assert "upload it again" in asking(view, held=held)[-1][0]
@@ -584,8 +584,8 @@ def test_the_view_takes_an_upload_asks_and_shows_the_answers(view: dict[str, Any
 
 def test_the_view_asks_about_a_sample_of_a_data_set(view: dict[str, Any]) -> None:
     status, shown = asking(view, source="of a data set", index=4)[-1]
-    assert status == "" and drawn(index=4).question in Inert(shown).text
-    assert "[" + ", ".join(map(str, drawn(index=4).target)) + "]" in Inert(shown).text
+    assert status == "" and drawn(index=4).question in Reading(shown).text
+    assert "[" + ", ".join(map(str, drawn(index=4).target)) + "]" in Reading(shown).text
 
 
 def test_closing_the_page_takes_questions_back_and_lets_the_model_go(
@@ -645,14 +645,14 @@ def test_the_view_tells_what_is_wrong_in_words(
     view: dict[str, Any], changes: dict[str, Any], words: str
 ) -> None:
     status, _ = asking(view, **changes)[-1]
-    assert words in Inert(status).text and "mi-bad" in status
+    assert words in Reading(status).text and "mi-bad" in status
 
 
 def test_the_view_refuses_an_upload_in_words_and_keeps_the_page(view: dict[str, Any]) -> None:
     path = view["uploads"] / "a.png"
     path.write_bytes(b"<html><script>alert(1)</script>")
     held, preview, *_ = view["admit"](str(path), "")
-    assert held == "" and "none of PNG" in Inert(preview).text and not path.exists()
+    assert held == "" and "none of PNG" in Reading(preview).text and not path.exists()
     held, preview, *_ = view["admit"]("/etc/hostname", "")
     assert held == "" and "no uploads arrive" in preview and Path("/etc/hostname").exists()
 
