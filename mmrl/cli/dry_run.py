@@ -46,8 +46,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _metrics(metrics: Mapping[str, float]) -> list[str]:
-    """`name value` pairs, four a line."""
-    said = [f"{name} {value:.4g}" for name, value in metrics.items()]
+    """`name value` pairs by name, four a line."""
+    said = [f"{name} {value:.4g}" for name, value in sorted(metrics.items())]
     return [f"  {'  '.join(said[i : i + 4])}" for i in range(0, len(said), 4)]
 
 

@@ -19,8 +19,8 @@ from mmrl.types import Sample
 
 ROWS = 8
 """Samples of a stand-in."""
-COLUMNS = {"answer_kinds": {"problem_type": "multiple choice"}}
-"""What rows of a task say beside their target, and drawn samples do not."""
+COLUMNS = {"answer_kinds": {"problem_type": "multiple choice"}, "gui_fast": {"rate": 1.0}}
+"""What rows of a task say beside their target (a kind, a weight), and drawn samples do not."""
 
 
 def rows_are_here(spec: DatasetSpec, split: str) -> bool:

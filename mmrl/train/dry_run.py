@@ -105,7 +105,7 @@ def dry_run(loaded: LoadedRun) -> DryRun:
         family=family.name,
         num_parameters=weights,
         replaced=replaced,
-        changes=[c for c in changes if c.key != "policy.model"],
+        changes=[replace(c, dry="random weights") if c.dry == str(model) else c for c in changes],
         stages=tried,
         num_evaluated=items,
         seconds=time.perf_counter() - start,
