@@ -117,7 +117,7 @@ def _seconds(lines: Any, by: str = "arm") -> dict[str, float]:
     found: dict[str, float] = {}
     starts = [line["seconds"]["start"] for line in lines if "start" in line["seconds"]]
     if starts:
-        found["start"] = starts[0]
+        found["start model"] = starts[0]
     for line in lines:
         parts = {k: v for k, v in line["seconds"].items() if k != "start"}
         found[line[by]] = found.get(line[by], 0.0) + sum(parts.values())
