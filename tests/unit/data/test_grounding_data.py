@@ -15,6 +15,7 @@ from mmrl.data.check import check_data
 from mmrl.data.load import open_dataset
 from mmrl.errors import DataError
 from mmrl.rewards.builtin import HIT
+from mmrl.rewards.functions import load_user_function
 from mmrl.tasks.base import TASKS
 from mmrl.types import Sample
 
@@ -142,9 +143,11 @@ def test_gui_g1(tmp_path: Path) -> None:
     shutil.copy(ROWS / "gui_r1.json", folder / "GUI-R1-3K.json")
     (folder / "GUI-R1-3K-Train").mkdir()
     shutil.copy(ROOT / "tests" / "data" / "media" / "1033.jpg", folder / "GUI-R1-3K-Train")
+    weigh = load_user_function(f"{ROOT}/recipes/gui_g1/data.py:main")
+    weigh(["--from", str(folder / "GUI-R1-3K.json"), "--to", str(folder)])
     assert [f for f in check_data(file, split="train") if f.level == "error"] == []
     (sample,) = open_dataset(file, "train")
-    assert sample.meta["rate"] == 1 and sample.task == "gui_fast"
+    assert sample.meta["rate"] == 1.0 and sample.task == "gui_fast"
     assert sample.target == [1207.68, 1024.9199999999998, 1351.6799999999998, 1080.0]
 
 
