@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmrl.cli.names import data_entry, is_dataset_file, is_file_name
+from mmrl.config.schema import CollectConfig, DataEntry, Run
 from mmrl.data.spec import dataset_files
 from mmrl.errors import ConfigError, nearest
 
@@ -156,7 +157,39 @@ def _file(path: Path, overrides: Iterable[str]) -> str:
 
         return dump_yaml(load_spec(path).model_dump(mode="json"))
     loaded = load_recipe(path, list(overrides))
-    return f"# {path}, with every setting\n{dump_run(loaded.run)}"
+    stages = "".join(f"# {line}\n" for line in stage_lines(loaded.run))
+    return f"# {path}, with every setting\n{stages}{dump_run(loaded.run)}"
+
+
+def stage_lines(run: Run) -> list[str]:
+    """One line a stage of a staged recipe: what it does, on what, when it ends, what is reset."""
+    rows = []
+    for stage in run.stages:
+        data = ", ".join(map(_entry_name, stage.data or run.data))
+        steps = f"{stage.steps} steps"
+        if stage.promote is not None:
+            rule = stage.promote
+            times = f", {rule.times} times in a row" if rule.times > 1 else ""
+            steps = f"at most {steps}, until {rule.measure} > {rule.above:g}{times}"
+        elif stage.kind == "collect":
+            steps = (
+                f"at most {steps}, {(stage.collect or CollectConfig()).samples} completions each"
+            )
+        kept = {
+            "from the model as loaded": stage.start == "initial",
+            "moments reset": stage.reset_optimizer,
+            "schedule of the run": not stage.reset_clock,
+            "reference of an earlier stage": stage.reference == "carry",
+        }
+        more = "; ".join(words for words, said in kept.items() if said)
+        rows.append((stage.name, stage.kind, data, steps, more))
+    return _table(("stage", "kind", "data", "length", ""), rows) if rows else []
+
+
+def _entry_name(entry: DataEntry) -> str:
+    name = str(entry.task or entry.cfg or entry.dataset or entry.stage)
+    options = [f"{k}={_plain(v)}" for k, v in entry.options.items()]
+    return f"{name} ({', '.join(options)})" if options else name
 
 
 def _named(name: str) -> list[str]:

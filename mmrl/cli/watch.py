@@ -13,11 +13,11 @@ from rich.live import Live
 
 from mmrl.errors import ConfigError, nearest
 from mmrl.eval.lines import Log
-from mmrl.eval.run_facts import config_of, summary_of, total_steps
+from mmrl.eval.run_facts import config_of, steps_saved, summary_of, total_steps
 from mmrl.eval.series import is_number
 from mmrl.eval.warnings import Alarms
 from mmrl.parse.visible import visible_line
-from mmrl.train.observers.panel import Panel, clock, closing_table, evaluation_line
+from mmrl.train.observers.panel import Panel, clock, closing_table, evaluation_line, promotion_line
 
 LOOK_EVERY_S = 1.0
 """Seconds between two looks at the log."""
@@ -58,6 +58,7 @@ class Watcher:
         self._heard: float | None = None
         self._last_line: float | None = None
         self._is_silent = False
+        self._saved = 0
 
     def follow(self) -> None:
         """Looks again and again, until the run has ended."""
@@ -76,9 +77,11 @@ class Watcher:
     def look(self) -> bool:
         """Reads and shows what is new; True when the run has ended."""
         summary = summary_of(self.folder)  # before the log: what it counts is then in the log
-        total = total_steps(config_of(self.folder))
+        most = total_steps(config_of(self.folder))
         new, was_cut = self.log.poll()
         records = [record for record in new if is_number(record.get("step"))]
+        self._saved = steps_saved(records) + (0 if was_cut else self._saved)
+        total = None if most is None else most - self._saved
         if was_cut:
             self._say("the run was resumed from an earlier checkpoint")
             self.panel, self.alarms = Panel(total), Alarms()
@@ -110,6 +113,8 @@ class Watcher:
         line = ""
         if record.get("kind") == "step":
             self.panel.step(record, seconds if phases else None)
+        elif record.get("kind") == "promotion":
+            line = promotion_line(record)
         elif record.get("kind") == "eval":
             means = {k: record[k] for k in record if f"{k}_ci95" in record and is_number(record[k])}
             items = visible_line(str(record.get("items")))

@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmrl.config.schema import ORIGINS
 from mmrl.errors import ConfigError, nearest
 from mmrl.eval.lines import read_jsonl
 from mmrl.eval.report_groups import groups_html
 from mmrl.eval.report_page import page
 from mmrl.eval.report_plots import plots_html
 from mmrl.eval.run import Evaluation
-from mmrl.eval.run_facts import config_of, summary_of, total_steps
+from mmrl.eval.run_facts import config_of, steps_saved, summary_of, total_steps
 from mmrl.eval.series import is_number, stage_borders
 from mmrl.eval.summary import table
 from mmrl.eval.warnings import alarms_of
@@ -47,7 +48,7 @@ def write_report(folder: Path, to: Path | None = None) -> Path:
     name = str(config.get("name") or folder.resolve().name)
     body = [
         f"<h1>{safe_html(name)}</h1>",
-        _what_ran(config, summary, steps, evals),
+        _what_ran(config, summary, steps, evals, steps_saved(records)),
         _warnings(records),
         _before_after(folder, summary, evals),
         plots_html(steps, evals),
@@ -62,10 +63,15 @@ def write_report(folder: Path, to: Path | None = None) -> Path:
 
 
 def _what_ran(
-    config: Record, summary: Record, steps: Sequence[Record], evals: Sequence[Record]
+    config: Record,
+    summary: Record,
+    steps: Sequence[Record],
+    evals: Sequence[Record],
+    saved: int,
 ) -> str:
     done = int(steps[-1]["step"]) + 1 if steps else 0
     total = total_steps(config)
+    total = None if total is None else total - saved
     of = "" if total is None or total == done else f" of {total}"
     if summary.get("stopped"):
         state = f"{done}{of} steps, stopped early: {summary['stopped']}"
@@ -76,7 +82,7 @@ def _what_ran(
     rows = {"state": state}
     rows["model"] = _word(config.get("policy"), "model")
     rows["method"] = _settings_line(config.get("method"))
-    rows["stages"] = " → ".join(f"{name} from step {at}" for at, name in stage_borders(steps))
+    rows["stages"] = " → ".join(_stages(steps, summary))
     rows["data"] = _data(config.get("data"))
     rows["held-out data"] = _data((config.get("eval") or {}).get("data"))
     rows["seed"] = _word(config, "seed")
@@ -89,6 +95,17 @@ def _what_ran(
         if v and (k != "stages" or "→" in v)
     ]
     return f'<dl class="facts">{"".join(cells)}</dl>'
+
+
+def _stages(steps: Sequence[Record], summary: Record) -> list[str]:
+    """Where each stage began, and why it ended early where it did."""
+    early = {s["name"]: s for s in summary.get("stages") or () if s.get("ended")}
+    told = []
+    for at, name in stage_borders(steps):
+        end = early.get(name)
+        why = f" ({end['ended']}: {end['steps']} of {end['of']} steps)" if end else ""
+        told.append(f"{name} from step {at}{why}")
+    return told
 
 
 def _word(section: Any, key: str) -> str:
@@ -108,7 +125,7 @@ def _data(entries: Any) -> str:
     named = []
     for entry in entries or ():
         given = {k: v for k, v in entry.items() if v not in (None, False, {}, [], ())}
-        name = next((given.pop(k) for k in ("task", "cfg", "dataset") if k in given), "?")
+        name = next((given.pop(k) for k in ORIGINS if k in given), "?")
         rest = ", ".join(f"{k} {v}" for k, v in given.items() if (k, v) != ("weight", 1.0))
         named.append(f"{name} ({rest})" if rest else str(name))
     return "; ".join(named)

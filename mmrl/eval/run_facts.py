@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,19 @@ def summary_of(folder: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
+def steps_saved(records: Iterable[Mapping[str, Any]]) -> int:
+    """Steps that stages of a run did not need, by the records of their ends in its log.
+
+    >>> steps_saved([{"kind": "stage", "steps": 20, "of": 80, "ended": "promoted"}])
+    60
+    """
+    ends = [r for r in records if r.get("kind") == "stage" and r.get("ended")]
+    counts = [(r.get("of"), r.get("steps")) for r in ends]
+    return sum(of - n for of, n in counts if isinstance(of, int) and isinstance(n, int))
+
+
 def total_steps(config: Mapping[str, Any]) -> int | None:
-    """Steps of all stages of a resolved recipe; None where it does not say.
+    """Steps of all stages of a resolved recipe (at most); None where it does not say.
 
     >>> total_steps({"stages": [{"steps": 3}, {"steps": 4}], "train": {"steps": 9}})
     7

@@ -186,14 +186,12 @@ def stage_line(facts: Mapping[str, Any]) -> str:
 
 def promotion_line(record: Mapping[str, Any]) -> str:
     """One line about an evaluation of a promotion rule, from its record in metrics.jsonl."""
-    value = record["value"]
-    shown = "undefined" if value is None else f"{value:.3f}"
-    above = "above" if record["in_a_row"] else "not above"
-    return (
-        f"step {record['step']}: {visible_line(str(record['stage']))}: "
-        f"{visible_line(str(record['measure']))} {shown}, {above} {record['above']:g} "
-        f"({record['in_a_row']} of {record['times']} in a row)"
-    )
+    value, above = record.get("value"), record.get("above")
+    shown = f"{value:.3f}" if is_number(value) else "undefined"
+    bound = f"{above:g}" if is_number(above) else "the bound"
+    stage, measure = (visible_line(str(record.get(k))) for k in ("stage", "measure"))
+    row = f"{record.get('in_a_row')} of {record.get('times')} above {bound} in a row"
+    return f"step {record['step']}: {stage}: {measure} {shown}, {visible_line(row)}"
 
 
 def evaluation_line(step: int, items: object, means: Mapping[str, float], seconds: float) -> str:
