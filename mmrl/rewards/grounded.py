@@ -15,7 +15,8 @@ import numpy as np
 from mmrl.errors import DataError
 from mmrl.parse.boxes import Box, box_iou, is_proper_box, parse_boxes
 from mmrl.parse.values import parse_number
-from mmrl.rewards.gold import gold_number
+from mmrl.rewards.gold import gold_number, gold_space
+from mmrl.rewards.spaces import to_gold_space
 from mmrl.types import Rollout, Sample
 
 _MOST = 64
@@ -60,7 +61,8 @@ def count_agreement_reward(
 def union_overlap(rollout: Rollout, sample: Sample) -> float | None:
     """IoU of the union of the reasoning's boxes with that of `meta["boxes"]`; GRIT's measure.
 
-    None where the sample has no boxes. Both are in the same space.
+    None where the sample has no boxes. With `meta["coord_space"]` the reasoning's boxes are taken
+    from the space in which the model writes to that one; without it both are in the same.
     """
     known = sample.meta.get("boxes")
     if not known:
@@ -72,6 +74,9 @@ def union_overlap(rollout: Rollout, sample: Sample) -> float | None:
             f'sample "{sample.id}": meta["boxes"] should be a list of boxes, it is {known!r:.80}'
         ) from None
     boxes = reasoned_boxes(rollout)
+    if sample.meta.get("coord_space") is not None:
+        space = gold_space(sample)
+        boxes = [to_gold_space(box, rollout, sample, None, space) for box in boxes]
     return union_iou(boxes, golds) if len(boxes) <= _MOST else 0.0
 
 

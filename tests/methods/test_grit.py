@@ -10,6 +10,7 @@ from builders import CLOCK, a_rollout, alone
 from mmrl.errors import ConfigError, MethodError
 from mmrl.methods.base import method_spec
 from mmrl.rewards.bleu import bleu_reward
+from mmrl.rewards.grounded import union_overlap
 from mmrl.rewards.judged import Judged
 from mmrl.roles import Reward
 from mmrl.tasks.base import TASKS
@@ -68,6 +69,17 @@ def test_mechanism_without_its_parts_pointing_earns_nothing():
 def test_no_reference_box_is_read():
     moved = replace(TWO, meta={"boxes": ((0, 0, 5, 5), (5, 5, 9, 9)), "coord_space": "norm_100"})
     assert run()[0].rewards == run(sample=moved)[0].rewards
+
+
+def test_where_boxes_lie_is_measured_in_the_space_of_the_reference():
+    said = a_rollout(f"<think>{A}</think><answer>1</answer>", sizes=((200, 100), (100, 50)))
+    seen = replace(said, prompt=replace(said.prompt, coord_space="abs_resized"))
+    twice = replace(TWO, meta={"boxes": [[20, 20, 60, 60]], "coord_space": "abs_original"})
+    assert union_overlap(seen, twice) == pytest.approx(1.0)  # half of the pixels each way
+    # without a space they are compared as they stand: 10..30 and 20..60 share 10 x 10
+    assert union_overlap(seen, replace(TWO, meta={"boxes": [[20, 20, 60, 60]]})) == pytest.approx(
+        100 / (400 + 1600 - 100)
+    )
 
 
 def test_texts_are_judged_without_a_count():
