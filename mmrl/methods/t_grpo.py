@@ -23,7 +23,7 @@ from mmrl.methods.grpo import Grpo
 from mmrl.probes.contrast import ContrastScores
 from mmrl.rewards.builtin import FORMAT, SPAN_FORMAT
 from mmrl.rewards.contrast import ContrastBonus, LengthWindow
-from mmrl.roles import Bonus, Reward
+from mmrl.roles import Reward
 from mmrl.rollout.contrast import WithContrast
 from mmrl.tasks.base import Task
 
@@ -58,7 +58,7 @@ class TGrpo(Grpo):
         return self
 
     def build(self, task: Task, **parts: Any) -> Method:
-        bonuses: list[Bonus] = []
+        bonuses: list[Any] = []
         contrast: dict[str, Any] = {}
         if self.contrast_bonus > 0.0:
             contrast["plan"] = WithContrast(size=self.group_size, contrast_size=self.contrast_size)
