@@ -44,11 +44,12 @@ def write_report(folder: Path, to: Path | None = None) -> Path:
     records = read_jsonl(folder / "metrics.jsonl")
     steps = [r for r in records if r.get("kind") == "step" and is_number(r.get("step"))]
     evals = [r for r in records if r.get("kind") == "eval" and is_number(r.get("step"))]
+    ends = [r for r in records if r.get("kind") == "stage"]
     config, summary = config_of(folder), summary_of(folder)
     name = str(config.get("name") or folder.resolve().name)
     body = [
         f"<h1>{safe_html(name)}</h1>",
-        _what_ran(config, summary, steps, evals, steps_saved(records)),
+        _what_ran(config, summary, steps, evals, ends),
         _warnings(records),
         _before_after(folder, summary, evals),
         plots_html(steps, evals),
@@ -67,11 +68,11 @@ def _what_ran(
     summary: Record,
     steps: Sequence[Record],
     evals: Sequence[Record],
-    saved: int,
+    ends: Sequence[Record],
 ) -> str:
     done = int(steps[-1]["step"]) + 1 if steps else 0
     total = total_steps(config)
-    total = None if total is None else total - saved
+    total = None if total is None else total - steps_saved(ends)
     of = "" if total is None or total == done else f" of {total}"
     if summary.get("stopped"):
         state = f"{done}{of} steps, stopped early: {summary['stopped']}"
@@ -82,7 +83,7 @@ def _what_ran(
     rows = {"state": state}
     rows["model"] = _word(config.get("policy"), "model")
     rows["method"] = _settings_line(config.get("method"))
-    rows["stages"] = " → ".join(_stages(steps, summary))
+    rows["stages"] = " → ".join(_stages(steps, ends))
     rows["data"] = _data(config.get("data"))
     rows["held-out data"] = _data((config.get("eval") or {}).get("data"))
     rows["seed"] = _word(config, "seed")
@@ -97,13 +98,13 @@ def _what_ran(
     return f'<dl class="facts">{"".join(cells)}</dl>'
 
 
-def _stages(steps: Sequence[Record], summary: Record) -> list[str]:
+def _stages(steps: Sequence[Record], ends: Sequence[Record]) -> list[str]:
     """Where each stage began, and why it ended early where it did."""
-    early = {s["name"]: s for s in summary.get("stages") or () if s.get("ended")}
+    early = {r.get("stage"): r for r in ends if r.get("ended")}
     told = []
     for at, name in stage_borders(steps):
         end = early.get(name)
-        why = f" ({end['ended']}: {end['steps']} of {end['of']} steps)" if end else ""
+        why = f" ({end['ended']}: {end.get('steps')} of {end.get('of')} steps)" if end else ""
         told.append(f"{name} from step {at}{why}")
     return told
 

@@ -75,6 +75,20 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_promoted_stage_shortens_the_run_and_its_border_lies_where_it_ended(run: Path) -> None:
+    (run / "config.yaml").write_text(
+        "name: staged\nstages: [{name: judge, steps: 80}, {name: plan, steps: 3}]\n"
+    )
+    end = {"kind": "stage", "step": 2, "stage": "judge", "steps": 2, "of": 80, "ended": "promoted"}
+    asked = {"kind": "promotion", "step": 2, "stage": "judge", "measure": "iou", "value": 0.9}
+    steps = [{**a_step(i, reward=0.1), "stage": "judge" if i < 2 else "plan"} for i in range(4)]
+    write_jsonl(run / "metrics.jsonl", [*steps[:2], asked, end, *steps[2:]])
+    text = write_report(run).read_text()
+    assert "judge from step 0 (promoted: 2 of 80 steps) → plan from step 2" in text
+    assert "<dd>4 of 5 steps, not finished</dd>" in text  # 80 + 3, less 78
+    assert "Held-out" not in text  # the promotion's evaluation is none of the run's
+
+
 class Tags(HTMLParser):
     """Collects tags and attributes of a page."""
 
