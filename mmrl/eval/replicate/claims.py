@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from mmrl.eval.replicate.schema import (
     EvaluationConfig,
     PaperInfo,
 )
-from mmrl.rewards.functions import load_user_function
+from mmrl.rewards.functions import load_user_function, module_of_file
 
 RECIPES = Path("recipes")
 
@@ -66,6 +67,8 @@ class Paper:
             words = f'"{claim.key}": wanted FILE.py:function, a file of {self.folder}'
             raise self.located(key, words)
         try:
+            if (self.folder / file).is_file():
+                _read_again_if_changed(self.folder / file)
             return load_user_function(f"{self.folder / file}:{name}")
         except ConfigError as error:
             raise self.located(key, str(error)) from error
@@ -126,6 +129,15 @@ def load_claims(folder: Path, *, least_items: int = LEAST_ITEMS) -> Paper:
     for i, claim in enumerate(paper.claims):
         _check_claim(paper, i, claim)
     return paper
+
+
+def _read_again_if_changed(path: Path) -> None:
+    """Forgets a module whose file is another one now: a figure is logged with the code it is of."""
+    text = path.read_bytes()
+    module = module_of_file(path)
+    if vars(module).setdefault("_text_of_claims", text) != text:
+        del sys.modules[module.__name__]
+        vars(module_of_file(path))["_text_of_claims"] = text
 
 
 def _arm(name: str, given: Any, path: Path, places: Mapping[str, int]) -> Arm:

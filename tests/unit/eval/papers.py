@@ -11,7 +11,7 @@ from mmrl.config.yaml import dump_yaml
 RECIPE: dict[str, Any] = {
     "policy": {"model": "assets/tiny-vlm"},
     "method": {"name": "grpo", "group_size": 2, "normalize": "mean_only"},
-    "rollout": {"max_new_tokens": 16},
+    "rollout": {"max_new_tokens": 40},
     "optimizer": {"lr": 1e-4},
     "data": [{"task": "digit_box"}],
     "train": {"steps": 2, "prompts_per_step": 2, "self_check": False},
