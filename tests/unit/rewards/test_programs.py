@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
@@ -156,9 +157,14 @@ def test_after_closing_a_new_sandbox_is_opened() -> None:
 
 @pytest.fixture
 def _interruptible() -> Iterator[None]:
-    """Python's own answer to SIGINT, which a shell's background jobs are started to ignore."""
+    """Python's own answer to SIGINT, which a shell's background jobs are started to ignore.
+
+    Without collections: hypothesis leaves a callback in `gc.callbacks`, in which one is only printed.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.disable()
     yield
+    gc.enable()
     signal.signal(signal.SIGINT, before)
 
 
