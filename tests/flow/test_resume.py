@@ -35,11 +35,11 @@ KILLS = [
 ]
 
 
-def start(folder: Path, kill: str = "") -> int:
-    """Runs the recipe in `folder`; the exit code (-9 when it was killed)."""
+def start(folder: Path, kill: str = "", *, recipe: Path = RECIPE) -> int:
+    """Runs a recipe in `folder`; the exit code (-9 when it was killed)."""
     env = {**os.environ, "MMRL_TEST_KILL": kill, "MMRL_TEST_HIT": str(folder) + ".hit"}
     env["OMP_NUM_THREADS"] = "1"
-    command = [sys.executable, "-m", "mmrl", "train", str(RECIPE), f"run_dir={folder}"]
+    command = [sys.executable, "-m", "mmrl", "train", str(recipe), f"run_dir={folder}"]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode in (0, -9), done.stderr
     return done.returncode

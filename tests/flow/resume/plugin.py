@@ -11,13 +11,14 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from mmrl.data.collected import Collected
 from mmrl.eval import run as eval_run
 from mmrl.methods.base import Method, register_method
 from mmrl.methods.grpo import Grpo
 from mmrl.policy.companions import Ema
 from mmrl.roles import Decision, GateAction
 from mmrl.tasks.base import Task
-from mmrl.train import checkpoint, collector, loop, session
+from mmrl.train import checkpoint, collect, collector, loop, session
 from mmrl.train.observers import files
 from mmrl.types import ScoredGroup
 
@@ -81,6 +82,9 @@ _before(session.Session, "_keep_best", "evaluation_logged")
 _after(session.Session, "_run_stage", "stage_border")
 _before(files.RolloutFiles, "on_step", "metrics_written")
 _before(loop, "rows_of_demonstrations", "step_collected")
+_after(files.MetricsFile, "on_promotion", "promotion_logged")
+_after(collect.CollectLoop, "_append", "collected_written")
+_before(Collected, "__getitem__", "collected_read")
 
 _next = collector.Collector.next
 
