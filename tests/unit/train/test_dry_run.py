@@ -19,6 +19,7 @@ from mmrl.policy.small import family_named, save_small
 from mmrl.train.dry_run import dry_run
 from mmrl.train.scaled import scaled
 
+TINY = Path(__file__).parents[3] / "assets" / "tiny-vlm"
 FULL = """
 policy: {model: models/Qwen2.5-VL-3B-Instruct, dtype: bfloat16, attention: flash_attention_2}
 rollout: {max_new_tokens: 768, top_p: 0.9}
@@ -78,6 +79,40 @@ def test_half_of_the_rollouts_are_well_formed_so_that_rewards_differ(recipe):
     # what stands for a sample has the log-prob that the learner gives it
     assert pairs.metrics["logp_gap"] < 1e-5
     assert done.num_evaluated == 4  # two samples, before and after
+
+
+STAGED = """
+policy: {model: TINY}
+stages:
+  - name: sort
+    kind: collect
+    steps: 20
+    data: [{task: picture_pair}]
+    collect: {samples: 16, keep: {low: 0.9, min_std: 0.4}, form: demonstrations}
+  - {name: imitate, kind: sft, steps: 9, data: [{stage: sort.kept}]}
+  - name: practise
+    steps: 30
+    data: [{stage: sort.kept}]
+    promote: {measure: right, above: 0.9, times: 3, every: 10, data: [{task: picture_pair}]}
+"""
+
+
+def test_collected_samples_reach_the_later_stages(tmp_path):
+    (tmp_path / "r.yaml").write_text(STAGED.replace("TINY", str(TINY)))
+    loaded = load_recipe(tmp_path / "r.yaml")
+    done = dry_run(loaded)
+    assert [(s.name, s.kind) for s in done.stages] == [
+        ("sort", "collect"),
+        ("imitate", "sft"),
+        ("practise", "rl"),
+    ]
+    assert done.family == "qwen2.5-vl"  # of the folder's config.json
+    _, imitate, practise = done.stages
+    assert imitate.metrics["demonstrations"] > 0 and practise.metrics["grad_norm"] > 0
+    said = {c.key: (c.recipe, c.dry) for c in done.changes}
+    assert said["stages.0.collect.keep.low"] == (0.9, None)  # random weights pass no such filter
+    assert said["stages.0.collect.samples"] == (16, 4)
+    assert said["stages.2.promote.every"] == (10, 1)
 
 
 def test_a_wrong_recipe_fails_as_in_a_check(recipe, capsys):
