@@ -16,6 +16,7 @@ def replicate(args: argparse.Namespace) -> int:
     """Runs what the log lacks and prints the claims; or one of the switches that run less."""
     from mmrl.eval.replicate import run
     from mmrl.eval.replicate.claims import RECIPES, open_paper, papers_with_claims
+    from mmrl.eval.replicate.fresh import rerun
     from mmrl.eval.replicate.table import as_text
 
     names = args.papers or list(papers_with_claims())
@@ -30,7 +31,7 @@ def replicate(args: argparse.Namespace) -> int:
         return _dry_run(papers, seeds, args.pilot, arms)
     if args.rerun is not None:
         for paper in papers:
-            print(_rerun_text(paper.name, args.rerun, run.rerun(paper, args.rerun, jobs=args.jobs)))
+            print(_rerun_text(paper.name, args.rerun, rerun(paper, args.rerun, jobs=args.jobs)))
         return 0
     outcomes = run.replicate_all(papers, seeds=seeds, pilot=args.pilot, arms=arms, jobs=args.jobs)
     for found in outcomes:
@@ -61,7 +62,7 @@ def seeds_of(text: str) -> list[int]:
 
 
 def _tables(papers: Sequence[Paper]) -> int:
-    from mmrl.eval.replicate.run import load_result
+    from mmrl.eval.replicate.fresh import load_result
     from mmrl.eval.replicate.table import write_table
 
     for paper in papers:

@@ -10,7 +10,8 @@ does not hold yet.
 
 from __future__ import annotations
 
-from mmrl.eval.replicate.run import Outcome, replicate, rerun
+from mmrl.eval.replicate.fresh import rerun
+from mmrl.eval.replicate.run import Outcome, replicate
 from mmrl.eval.replicate.trained import Trained
 
 __all__ = ["Outcome", "Trained", "replicate", "rerun"]

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from mmrl.errors import MmrlError
 from mmrl.eval.replicate.claims import load_claims
-from mmrl.eval.replicate.job import line_key, run_arm, run_folder, write_json
+from mmrl.eval.replicate.job import run_arm, run_folder, write_json
+from mmrl.eval.replicate.keys import line_key
 
 STOPPED = 130
 """Exit code of a job that was asked to stop."""

@@ -8,8 +8,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,19 +16,18 @@ from typing import Any
 
 from mmrl.config.load import LoadedRun, dump_run
 from mmrl.errors import ConfigError, MmrlError
-from mmrl.eval.replicate.arms import (
-    arm_key,
-    arm_recipe,
-    code_digest,
-    digest,
-    evaluation_key,
-    run_of,
-    start_key,
-    start_recipe,
-)
+from mmrl.eval.replicate.arms import arm_recipe, run_of
 from mmrl.eval.replicate.claims import Paper
 from mmrl.eval.replicate.items import eval_config, is_pilot, items_of
+from mmrl.eval.replicate.keys import (
+    arm_key,
+    evaluation_key,
+    function_codes,
+    line_key,
+    start_key,
+)
 from mmrl.eval.replicate.schema import Arm
+from mmrl.eval.replicate.start import locked, train_start
 from mmrl.eval.replicate.trained import Trained, open_doors
 from mmrl.eval.run import Evaluation, evaluate_samples
 from mmrl.train.run import import_plugins, train
@@ -37,18 +35,6 @@ from mmrl.types import Sample
 
 STATE = "replicate.json"
 """In a run folder: the key of what is in it, and the seconds of its parts."""
-
-
-def line_key(paper: Paper, arm: Arm) -> str:
-    """What an arm's figures depend on beside the seed: its weights and all evaluations."""
-    evaluations = {name: evaluation_key(paper, name) for name in paper.evaluations}
-    return digest([arm_key(paper, arm, start_key(paper)), evaluations])
-
-
-def function_codes(paper: Paper, arm: str) -> dict[str, str]:
-    """FILE.py:name -> hash of the file's code, of the function measures that compare this arm."""
-    claims = [c for c in paper.trained_claims if c.file and arm in (c.arm, c.against)]
-    return {c.key: code_digest(paper.folder / str(c.file)) for c in claims}
 
 
 def run_folder(runs: Path, paper: Paper, arm: str, seed: int) -> Path:
@@ -104,38 +90,6 @@ def run_arm(paper: Paper, arm: Arm, seed: int, runs: Path) -> dict[str, Any]:
         "versions": versions(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def train_start(paper: Paper, runs: Path) -> tuple[Path | None, float]:
-    """The model that all arms start from and what it took; trained once for its content."""
-    loaded, key = start_recipe(paper), start_key(paper)
-    if loaded is None:
-        return None, 0.0
-    folder = runs / paper.name / f"start-{key}"
-    with locked(folder.with_name(f"{folder.name}.lock")):
-        run = run_of(
-            loaded,
-            paper=paper.name,
-            arm="start",
-            seed=loaded.run.seed,
-            folder=folder,
-            start=None,
-        )
-        result = train(run)
-        if result.interrupted:
-            raise KeyboardInterrupt
-    return folder / "model", float(result.summary["seconds_total"])
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds a lock file, so that two processes never make one run; waits for the other."""
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def versions() -> dict[str, str]:

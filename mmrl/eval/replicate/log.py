@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmrl.eval.replicate.arms import code_digest, digest
 from mmrl.eval.replicate.claims import Paper
-from mmrl.eval.replicate.job import function_codes, line_key
+from mmrl.eval.replicate.keys import code_digest, digest, function_codes, line_key
 from mmrl.eval.replicate.schema import Claim
 
 Line = Mapping[str, Any]

@@ -14,7 +14,8 @@ from typing import Any
 
 from mmrl.errors import MmrlError
 from mmrl.eval.replicate.claims import Paper
-from mmrl.eval.replicate.job import line_key, run_arm, run_folder
+from mmrl.eval.replicate.job import run_arm, run_folder
+from mmrl.eval.replicate.keys import line_key
 
 Finished = Callable[["Job", Mapping[str, Any]], None]
 

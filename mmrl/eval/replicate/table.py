@@ -36,7 +36,7 @@ def as_text(name: str, result: Mapping[str, Any], *, label: str = "") -> str:
     ]
     seeds = ", ".join(map(str, result["seeds"]))
     head = f"{name}: seeds {seeds}; {result['seconds'] / 60:.1f} core-minutes{label}"
-    return "\n".join([head, *lines, *_others(result["claims"])])
+    return "\n".join([head, *lines, *_others(result["claims"]), *_unequal_steps(result)])
 
 
 def as_markdown(result: Mapping[str, Any]) -> str:
@@ -92,6 +92,17 @@ def _others(claims: Sequence[Mapping[str, Any]]) -> list[str]:
         means = [f"{name} {_mean(claim, name)}" for name in claim["arms"]]
         lines.append(f"  {claim['measure']}: {', '.join(means) or 'nothing yet'}")
     return lines
+
+
+def _unequal_steps(result: Mapping[str, Any]) -> list[str]:
+    """A line where trained arms took different numbers of steps (a stage was promoted early)."""
+    steps = {arm: found for arm, found in result["arm_steps"].items() if any(found)}
+    if len({tuple(found) for found in steps.values()}) < 2:
+        return []
+    told = ", ".join(
+        f"{arm} {' to '.join(map(str, sorted({f[0], f[-1]})))}" for arm, f in steps.items()
+    )
+    return [f"  steps are not equal: {told}"]
 
 
 def _mean(claim: Mapping[str, Any], arm: str) -> str:

@@ -10,12 +10,13 @@ import papers
 import pytest
 
 from mmrl.errors import ConfigError
-from mmrl.eval.replicate.arms import arm_key, arm_recipe, code_digest, method_code
+from mmrl.eval.replicate.arms import arm_recipe
 from mmrl.eval.replicate.claims import Paper, load_claims
-from mmrl.eval.replicate.job import line_key
+from mmrl.eval.replicate.fresh import rerun
+from mmrl.eval.replicate.keys import arm_key, code_digest, line_key, method_code
 from mmrl.eval.replicate.log import append, log_path, read_log
 from mmrl.eval.replicate.result import make_result
-from mmrl.eval.replicate.run import outcome, plan, rerun, run_mechanisms
+from mmrl.eval.replicate.run import outcome, plan, run_mechanisms
 from mmrl.eval.replicate.table import as_text, write_table
 from mmrl.methods.base import METHODS
 
@@ -279,6 +280,15 @@ def test_the_printed_table_names_pairs_that_are_few(tmp_path: Path) -> None:
     text = as_text("toy", make_result(paper, read_log(paper), range(2)))
     assert "+0.150 [-0.485, +0.785]  not shown (2 pairs)" in text  # 12.7062 * 0.0707107 / sqrt(2)
     assert "steep 0.300" in text and "plain 0.150" in text
+
+
+def test_arms_of_other_lengths_are_told(tmp_path: Path) -> None:
+    paper = toy(tmp_path)
+    log_arms(paper, {"steep": [0.1, 0.2], "plain": [0.1, 0.2]})
+    result = make_result(paper, read_log(paper), range(2))
+    assert "steps are not equal" not in as_text("toy", result)
+    result["arm_steps"]["plain"] = [2, 5]
+    assert "steps are not equal: steep 2, plain 2 to 5" in as_text("toy", result)
 
 
 def test_an_arm_with_another_method_leaves_behind_what_that_one_lacks(tmp_path: Path) -> None:

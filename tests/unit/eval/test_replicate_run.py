@@ -14,7 +14,8 @@ import torch
 from mmrl.errors import ConfigError, MmrlError
 from mmrl.eval.replicate import Outcome, replicate
 from mmrl.eval.replicate.claims import load_claims
-from mmrl.eval.replicate.job import run_arm, train_start
+from mmrl.eval.replicate.job import run_arm
+from mmrl.eval.replicate.start import train_start
 from mmrl.train.loop import Loop
 
 ROOT = Path(__file__).parents[3]
