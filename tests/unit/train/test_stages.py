@@ -170,7 +170,10 @@ def test_promotion_counts_evaluations_above_the_bound_in_a_row():
 
 
 def test_a_collect_stage_sorts_every_row_once_and_ends_when_none_is_left(policy, tmp_path):
-    summary = run(tmp_path, COLLECT).summary
+    evaluated = {"data": [{"dataset": "staged_rows"}]}
+    summary = run(tmp_path, COLLECT, eval=evaluated).summary
+    # the last step of the last stage is the run's, though 5 were planned
+    assert [r["step"] for r in records(tmp_path, "eval")] == [0, 2]
     kept = {r["id"]: r for r in collected(tmp_path, "kept")}
     failed = {r["id"]: r["pass_rate"] for r in collected(tmp_path, "failed")}
     assert {n: r["pass_rate"] for n, r in kept.items()} == {"mixed-train": 0.25, "even-train": 0.5}
@@ -189,7 +192,9 @@ def test_a_collect_stage_sorts_every_row_once_and_ends_when_none_is_left(policy,
     ]  # fmt: skip
     assert sum(r["kept"] for r in records(tmp_path)) == 1.0  # half of all, in two steps
     assert policy.bias.item() == 0.0
-    again = run(tmp_path, COLLECT).summary  # finished: 2 of 5 steps were all there are
+    again = run(
+        tmp_path, COLLECT, eval=evaluated
+    ).summary  # finished: 2 of 5 steps were all there are
     assert again["seconds_total"] == summary["seconds_total"]
 
 
