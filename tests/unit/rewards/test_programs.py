@@ -159,7 +159,7 @@ def test_after_closing_a_new_sandbox_is_opened() -> None:
 def _interruptible() -> Iterator[None]:
     """Python's own answer to SIGINT, which a shell's background jobs are started to ignore.
 
-    Without collections: hypothesis leaves a callback in `gc.callbacks`, in which one is only printed.
+    Without collections: hypothesis leaves a callback of theirs that swallows an interrupt.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.disable()
