@@ -7,6 +7,8 @@ as rows must be: the gold answer earns the maximum of every reward and an empty 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from mmrl.data.check import check_target
 from mmrl.data.load import task_name
@@ -19,7 +21,10 @@ from mmrl.types import Sample
 
 ROWS = 8
 """Samples of a stand-in."""
-COLUMNS = {"answer_kinds": {"problem_type": "multiple choice"}, "gui_fast": {"rate": 1.0}}
+COLUMNS: Mapping[str, Mapping[str, Any]] = {
+    "answer_kinds": {"problem_type": "multiple choice"},
+    "gui_fast": {"rate": 1.0},
+}
 """What rows of a task say beside their target (a kind, a weight), and drawn samples do not."""
 
 
