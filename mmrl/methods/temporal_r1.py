@@ -3,8 +3,9 @@
     R = 0.5 · (w_sem · right + w_tmp · tIoU) + 0.5 · format
 
 of which a sample has the parts that it can be judged by: a question of options `right` (0 or 1), a
-span tIoU, an option whose row tells its span (grounded QA: "B. [1.5, 3.2]") both. The loss is
-EasyR1's GRPO. Samples are chosen before by the spread of their scores: a stage `collect` with
+span tIoU, an option whose row tells its span (grounded QA: "B. [1.5, 3.2]") both. Where several
+letters are right, all of them must be named: no part of the answer is paid. The loss is EasyR1's
+GRPO. Samples are chosen before by the spread of their scores: a stage `collect` with
 `keep.min_std` (see `recipes/temporal_r1`).
 
 Departures: the released code has spans alone; that both parts of grounded QA are added, and their
@@ -94,7 +95,8 @@ class TemporalR1(Grpo):
         form = FORMAT
         for reward in super().rewards(task):
             if reward.name in SEMANTIC:
-                parts.append(replace(reward, weight=0.5 * self.w_sem))
+                right = CHOICES_EXACT if reward.name == CHOICES.name else reward
+                parts.append(replace(right, weight=0.5 * self.w_sem))
                 grounded = GroundedSpan(self.span_column)
                 parts.append(Reward(name="when", fn=grounded, weight=0.5 * self.w_tmp))
             elif reward.name == SPAN_IOU.name:

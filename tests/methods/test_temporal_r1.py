@@ -55,6 +55,14 @@ def test_an_option_earns_half_and_its_form_half():
     assert found.rewards == pytest.approx((1.0, 0.5, 1.0, 1.0))
 
 
+def test_several_letters_are_right_or_wrong():
+    """The task's own reward pays half for one of two; the paper's is 0 or 1."""
+    found, _ = scored("choices", sample_of("choices", "A,C"), ("A,C", "A", "C,A", "A,B"))
+    assert found.parts["choices_exact"] == (1.0, 0.0, 1.0, 0.0)
+    assert found.rewards == pytest.approx((1.0, 0.5, 1.0, 0.5))
+    assert "choices" not in found.parts
+
+
 GROUNDED = ("B. [1, 3]", "B. [2, 4]", "A. [1, 3]", "B")
 
 
