@@ -1,8 +1,9 @@
 """Code-as-Thought's mechanisms on fixed rollouts; nothing is trained here.
 
-`rollouts.jsonl` holds four completions of each of 512 charts, sampled once from the model that
-`warm.yaml` (seed 0) leaves, which tosses a coin for its way. A seed takes half of the charts, so
-that seeds share charts and their interval is narrower than that of new charts.
+`rollouts.jsonl` holds four completions of each of 512 charts, sampled once from a model that tosses
+a coin for its way: the first form of `warm.yaml`, 60 steps with `LEANING` 0.5 and seed 0. A seed
+takes half of the charts, so that seeds share charts and their interval is narrower than that of
+new charts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Demonstrations for the warm start: charts answered by code or by looking, by the toss of a coin.
+"""Demonstrations for the warm start: charts answered by either way, the right one a little oftener.
 
 The shipped model has learned which way suits which question (it is right in all of 128). That is
-what this paper's decision reward has to teach, so the start of all arms is unlearned first: the
-way shown is independent of the label, the answer is right by either.
+what this paper's decision reward has to teach, so most of it is unlearned in the start of all arms:
+the way shown is the label's in 65 of 100, the answer is right by either.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from mmrl.tasks.chart import gold_brief_answer
 
 SEED = 777_777
 """Of the world's drawings: far from the seeds of the arms."""
+LEANING = 0.65
+"""Share of demonstrations that take the label's way."""
+OTHER = {"high": "low", "low": "high"}
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,13 @@ class EitherWay(Sequence[mmrl.Sample]):
         world = TASKS.get("chart_brief").world
         assert world is not None
         sample = world(index, split=self.split, seed=SEED, level="tiny")
-        coin = "high" if seed_of(SEED, "way", index) % 2 else "low"
-        shown = replace(sample, meta={**sample.meta, "programmable": coin})
+        label = sample.meta["programmable"]
+        way = label if seed_of(SEED, "way", index) % 100 < 100 * LEANING else OTHER[label]
+        shown = replace(sample, meta={**sample.meta, "programmable": way})
         return replace(sample, meta={**sample.meta, "completion": gold_brief_answer(shown)})
 
 
 @mmrl.register_dataset("either_way")
 def either_way(split: str) -> Sequence[mmrl.Sample]:
-    """Charts of the level tiny, each answered by code or by looking at random."""
+    """Charts of the level tiny, each answered by code or by looking."""
     return EitherWay(split)

@@ -157,16 +157,18 @@ def test_a_chart_stays_in_its_folder(tmp_path: Path):
         inside(tmp_path / "charts", "none.png", "q:1")
 
 
-def test_ways_of_the_warm_start_are_independent_of_the_label_and_right():
+def test_ways_of_the_warm_start_lean_to_the_label_and_are_right():
     shown = of_recipe("ways.py:EitherWay")("train", 200)
     took: dict[str, list[bool]] = {"high": [], "low": []}
+    label_way = {"high": "<CODE>", "low": "<DIRECT>"}
     for sample in shown[:]:
         text = sample.meta["completion"]
-        took[sample.meta["programmable"]].append(text.startswith("<CODE>"))
+        label = sample.meta["programmable"]
+        took[label].append(text.startswith(label_way[label]))
         task = TASKS.get(sample.task)
         assert task.score(replace(a_rollout(text), parsed=task.parse(text)), sample) == 1.0
     for ways in took.values():
-        assert 0.35 < sum(ways) / len(ways) < 0.65
+        assert 0.55 < sum(ways) / len(ways) < 0.75
     assert shown[3] == shown[3]
 
 
