@@ -13,6 +13,7 @@ from mmrl.data.mixture import Mixture
 from mmrl.data.registry import FirstOf, open_data
 from mmrl.data.view import SampleView
 from mmrl.roles import Source
+from mmrl.seeds import seed_of
 from mmrl.sources.once import Once, Place
 from mmrl.sources.pool import Endless, Pool
 from mmrl.sources.weighted import Weighted
@@ -35,7 +36,9 @@ class StageData:
         self.loaded, self.index, self.folder = loaded, index, folder
         self.config = stages_of(loaded.run)[index]
         self.entries = stage_data(loaded.run, self.config)
-        self.seed = loaded.run.seed + 1000 * index
+        seed = loaded.run.seed
+        # the first draws as a run without stages does; seed + 1000 would be another run's first
+        self.seed = seed if index == 0 else seed_of(seed, "stage", index) % 2**31
         self.key = f"stages.{index}.data" if self.config.data else "data"
         self._views: dict[int, SampleView] = {}
         self._collections: dict[int, Collected] = {}
