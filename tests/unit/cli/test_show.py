@@ -7,6 +7,7 @@ import pytest
 
 from mmrl.cli import main
 from mmrl.config.load import load_run
+from mmrl.data.registry import DATASETS
 
 
 def shown(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -69,6 +70,7 @@ def test_datasets_of_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(DATASETS, "_parts", {})  # without what plug-ins of other tests registered
     assert "no data sets here" in shown(capsys, "datasets")
     (tmp_path / "datasets_cfg").mkdir()
     (tmp_path / "datasets_cfg" / "mine.yaml").write_text(

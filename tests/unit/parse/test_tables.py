@@ -257,7 +257,7 @@ DEEP = {
 def test_hostile_programs_end_at_once(name: str) -> None:
     start = time.process_time()
     found = (table_of_program(DEEP[name]), table_of_plot(DEEP[name]))
-    assert time.process_time() - start < 0.6  # 0.2 s at most where this was written
+    assert time.process_time() - start < 2.0  # 0.2 s at most on a machine that does nothing else
     assert all(table is None or isinstance(table, Table) for table in found)
 
 

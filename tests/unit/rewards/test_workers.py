@@ -112,8 +112,15 @@ def test_what_a_reward_started_is_killed_with_it():
     with RewardPool(workers=1, timeout_s=1.0) as pool:
         pool.check(BY_TEXT)
         assert ask(pool, "child 98765").kind == "timeout"
-    running = subprocess.run(["pgrep", "-f", "sleep 98765"], capture_output=True, text=True).stdout
-    assert running.split() == []
+    end = time.monotonic() + 10.0  # a killed process is there until it next gets the processor
+    while (running := pgrep("sleep 98765")) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert running == []
+
+
+def pgrep(words):
+    found = subprocess.run(["pgrep", "-f", words], capture_output=True, text=True)
+    return found.stdout.split()
 
 
 def test_group_protocol_and_logged_figures(pool):

@@ -32,9 +32,7 @@ def test_a_world_draws_its_samples_again_byte_for_byte(tmp_path):
     shown, grey = open_data(ENTRY, "train", 5)[7], open_data(blank, "train", 5)[2]
     seen = open_data(ENTRY, "train", 5)[2].media[0].data
     assert view[0] == shown and view[0].media[0].data == shown.media[0].data
-    assert (
-        view[1].media[0].data == grey.media[0].data != seen
-    )
+    assert view[1].media[0].data == grey.media[0].data != seen
     assert view.origin(0).index == 7
 
 
