@@ -33,6 +33,8 @@ def main() -> int:
     parser.add_argument("least_items", type=int)
     parser.add_argument("key")
     args = parser.parse_args()
+    # a shell starts its background jobs, and so their children, to ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_stop_with_the_parent, daemon=True).start()
     try:
         paper = load_claims(args.folder, least_items=args.least_items)
