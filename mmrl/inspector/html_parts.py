@@ -12,6 +12,8 @@ from mmrl.inspector.build import real
 from mmrl.inspector.draw import PREDICTED
 from mmrl.inspector.safe import inert, value_html
 
+_DEEPEST = 4
+"""Lists in lists of evidence that are told."""
 _MOST_ROWS = 40
 """Parts, failures or evidence of one rollout that are listed."""
 
@@ -134,14 +136,40 @@ def evidence_table(record: Mapping[str, Any]) -> str:
     rows = []
     for kind, found in list(_mapping(record.get("evidence")).items())[:_MOST_ROWS]:
         inner = _mapping(found) or {"": found}
+        rows.append(f'<tr><th scope="rowgroup" colspan="2">{short(kind, 80)}</th></tr>')
         for key, value in list(inner.items())[:_MOST_ROWS]:
-            name = f"{kind}: {key}" if key else f"{kind}"
-            told = number(value, 4) if real(value) is not None else value_html(value, most=400)
-            rows.append(f'<tr><th scope="row">{short(name, 80)}</th><td>{told}</td></tr>')
+            told = (
+                number(value, 4)
+                if real(value) is not None
+                else value_html(in_words(value), most=400)
+            )
+            rows.append(f'<tr><th scope="row">{short(key, 80)}</th><td>{told}</td></tr>')
     if not rows:
         return ""
     body = "".join(rows[:_MOST_ROWS])
     return f'<table class="mi-evidence"><caption>evidence</caption><tbody>{body}</tbody></table>'
+
+
+def in_words(value: Any, depth: int = 0) -> str:
+    """A found value in a line: numbers to three figures, names before values, no quotes.
+
+    >>> in_words([{"order": [1, 0], "content": "ring"}, 0.499988])
+    '[order [1, 0], content ring], 0.5'
+    """
+    if real(value) is not None and not isinstance(value, int):
+        return f"{value:.3g}"
+    if depth > _DEEPEST:
+        return "…"
+    inner: list[str] = []
+    if isinstance(value, Mapping):
+        inner = [f"{k} {in_words(v, depth + 1)}" for k, v in list(value.items())[:_MOST_ROWS]]
+    elif isinstance(value, list):
+        inner = [in_words(v, depth + 1) for v in value[:_MOST_ROWS]]
+    else:
+        return str(value)
+    left_out = ["…"] if len(value) > _MOST_ROWS else []
+    told = ", ".join(inner + left_out)
+    return f"[{told}]" if depth else told
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

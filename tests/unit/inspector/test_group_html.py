@@ -19,7 +19,15 @@ from mmrl.inspector import looking
 from mmrl.inspector.export import export_group, file_stem
 from mmrl.inspector.html_compare import compare_html, ranked
 from mmrl.inspector.html_group import Look, group_html, highest_reward
-from mmrl.inspector.html_parts import balance_bar, number, parts_table, signed, spread_bar
+from mmrl.inspector.html_parts import (
+    balance_bar,
+    evidence_table,
+    in_words,
+    number,
+    parts_table,
+    signed,
+    spread_bar,
+)
 from mmrl.inspector.links import Filters, Where
 from mmrl.inspector.page import Page
 from mmrl.inspector.poster import WIDTH, poster
@@ -396,3 +404,15 @@ def test_the_scratch_folder_goes_with_the_page(tmp_path: Path) -> None:
         path = export_group(page, replace(at(page), draw="0.0"), "json")
         assert path.is_file()
     assert not path.exists() and not page.scratch.exists()
+
+
+def test_evidence_is_told_in_figures_that_can_be_read() -> None:
+    looks = [{"order": [1, 0], "text": "B", "content": "ring"}]
+    found = {"probabilities": [0.49998845252834917, 1.1e-5], "looks": looks, "p": None}
+    shown = evidence_table({"evidence": {"Heard": found}})
+    assert "0.5, 1.1e-05" in shown and "[order [1, 0], text B, content ring]" in shown
+    assert shown.count("Heard") == 1 and "None" in shown
+    deep: Any = "x"
+    for _ in range(500):
+        deep = [deep]
+    assert in_words(deep) == "[[[[…]]]]"  # the outermost list has no brackets
