@@ -1,7 +1,7 @@
 """GRIT: reasoning that points at what it speaks of, by rewards alone (GRPO-GR, arXiv 2505.15879).
 
     R = right answer + 0.1 · BLEU-1 + 0.5 · well-formed + 0.5 · boxes in the reasoning
-        + 0.5 · as many boxes as the answer says (questions that count)
+        + 0.5 · as many boxes as there are things (questions that count)
 
 No reference boxes are used: that they come to lie on the right things is what the paper finds.
 The rest is GRPO with a KL of 0.01. An answer is judged by rule (the task's own exact part), or by a
@@ -61,7 +61,7 @@ class Grit(Grpo):
     boxes: float = Field(default=0.5, ge=0.0)
     """Weight of a box in the reasoning (paper, code)."""
     count: float = Field(default=0.5, ge=0.0)
-    """Weight of as many boxes as the answer says (paper; the code has 1.0)."""
+    """Weight of as many boxes as the reference counts (paper; the code has 1.0)."""
     fresh: float = Field(default=0.0, ge=0.0)
     """Weight of not repeating oneself (not in the paper; the code has 0.5)."""
 
@@ -69,8 +69,10 @@ class Grit(Grpo):
         """GRIT's parts; the count where the task's answer is a number; others stay as they are."""
         given = {reward.name: reward for reward in super().rewards(task)}
         own = [BLEU, FORMAT, GROUNDED_FORMAT, FRESH]
-        if {NUMBER.name, COUNT_AGREEMENT.name} & given.keys():
+        if NUMBER.name in {reward.name for reward in task.rewards}:
             own.append(COUNT_AGREEMENT)
+        else:  # the recipe's own parts hold for all of its tasks: here nothing is counted
+            given.pop(COUNT_AGREEMENT.name, None)
         weights = {
             BLEU.name: self.bleu,
             FORMAT.name: self.form,

@@ -1,9 +1,9 @@
 """Rewards for reasoning that holds boxes: GRIT (arXiv 2505.15879).
 
 `grounded_format` asks for a box in the reasoning, `count_agreement` for as many boxes as the
-answer's number says. Departures, each a hole of the published code: boxes are complete and proper
-(not any four numbers with commas), near copies of a box count once, an answer is needed, and no
-boxes for the answer 0 agree only where the reference is 0.
+reference counts (what the model itself answers is judged elsewhere). Departures, each a hole of the
+published code: boxes are complete and proper (not any four numbers with commas), near copies of a
+box count once, and an answer is needed.
 """
 
 from __future__ import annotations
@@ -47,15 +47,12 @@ def count_agreement_reward(
     sample: Sample,
     /,
 ) -> float:
-    """1 where the reasoning holds as many different boxes as the answer's number, else 0."""
+    """1 where the reasoning holds as many different boxes as the reference counts, else 0."""
     gold = gold_number(sample)
-    said = parse_number(rollout.parsed.answer or "")
-    if said is None:
+    if parse_number(rollout.parsed.answer or "") is None:
         return 0.0
     boxes = distinct(reasoned_boxes(rollout))
-    if not boxes:
-        return 1.0 if said == gold == 0.0 else 0.0
-    return 1.0 if len(boxes) <= _MOST and len(boxes) == said else 0.0
+    return 1.0 if len(boxes) <= _MOST and len(boxes) == gold else 0.0
 
 
 def union_overlap(rollout: Rollout, sample: Sample) -> float | None:

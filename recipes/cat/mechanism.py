@@ -16,36 +16,34 @@ from typing import Any
 
 import numpy as np
 
+from mmrl.eval.replicate.fixed import fixed_advantages, fixed_group
 from mmrl.methods.base import method_spec
 from mmrl.parse.boxed import Strategy, strategy_of
 from mmrl.rewards.charts import ChartData, chart_answer_reward, right_way
 from mmrl.tasks.base import TASKS
-from mmrl.train.score import Scorer
-from mmrl.types import Clock, Group, Prompt, Rollout, Sample, StopReason
+from mmrl.types import Group, Sample
 
 ROLLOUTS = Path(__file__).with_name("rollouts.jsonl")
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "cat": {},
+    "published": {"data_everywhere": True},
     "grpo": {"decision": 0.0, "data": 0.0},
     "data": {"decision": 0.0, "data_everywhere": True},
 }
-CLOCK = Clock(step=0, stage="fixed", stage_step=0, stage_steps=1)
-PROMPT = Prompt(messages=(), token_ids=())
 
 
 def pull(seed: int) -> Mapping[str, float]:
     """Mean advantage of code less direct where the label is "high", less the same where "low"."""
-    groups = half_of_groups(seed)
+    task, groups = TASKS.get("chart_brief"), half_of_groups(seed)
     found = {}
     for name, settings in SETTINGS.items():
-        made = method_spec({"name": "cat", **settings}).build(TASKS.get("chart_brief"))
-        scorer = Scorer(rewards={"chart_brief": made.rewards}, bonuses=(), combine=made.combine)
-        credited = made.credit(scorer(groups, CLOCK), dict, CLOCK)
+        made = method_spec({"name": "cat", **settings}).build(task)
+        credited = fixed_advantages(made, task, groups)
         means: dict[tuple[Strategy | None, Strategy | None], list[float]] = {}
         for group, advantages in zip(groups, credited, strict=True):
             for rollout, advantage in zip(group.rollouts, advantages, strict=True):
                 key = (right_way(group.sample), strategy_of(rollout.text))
-                means.setdefault(key, []).append(float(advantage))  # type: ignore[arg-type]
+                means.setdefault(key, []).append(advantage)
         code, direct = Strategy.CODE, Strategy.DIRECT
         high = fmean(means[code, code]) - fmean(means[code, direct])
         low = fmean(means[direct, code]) - fmean(means[direct, direct])
@@ -56,15 +54,20 @@ def pull(seed: int) -> Mapping[str, float]:
 def buckets(seed: int) -> Mapping[str, float]:
     """Share of right answers by the accuracy of the code's table, where the label is "high"."""
     data = ChartData()
-    right: dict[str, list[float]] = {"above_0.8": [], "below_0.6": []}
+    right: dict[str, list[float]] = {"above_0.8": [], "from_0.6_to_0.8": [], "below_0.6": []}
     for group in half_of_groups(seed):
         for rollout in group.rollouts:
             accuracy = data(rollout, group.sample)
             if accuracy is None or strategy_of(rollout.text) is not Strategy.CODE:
                 continue
-            bucket = "above_0.8" if accuracy > 0.8 else "below_0.6" if accuracy < 0.6 else None
-            if bucket:
-                right[bucket].append(chart_answer_reward(rollout, group.sample))
+            bucket = (
+                "above_0.8"
+                if accuracy > 0.8
+                else "from_0.6_to_0.8"
+                if accuracy >= 0.6
+                else "below_0.6"
+            )
+            right[bucket].append(chart_answer_reward(rollout, group.sample))
     return {name: fmean(values) for name, values in right.items()}
 
 
@@ -76,11 +79,8 @@ def half_of_groups(seed: int) -> list[Group]:
 
 
 def group_of(row: Mapping[str, Any]) -> Group:
-    return Group(
-        draw_id=str(row["index"]),
-        sample=chart(row["index"]),
-        rollouts=tuple(rollout(text) for text in row["texts"]),
-    )
+    task = TASKS.get("chart_brief")
+    return fixed_group(task, chart(row["index"]), row["texts"])
 
 
 def chart(index: int) -> Sample:
@@ -88,16 +88,3 @@ def chart(index: int) -> Sample:
     world = TASKS.get("chart_brief").world
     assert world is not None
     return world(index, split="test", seed=0, level="tiny")
-
-
-def rollout(text: str) -> Rollout:
-    return Rollout(
-        prompt=PROMPT,
-        sampled_under=PROMPT,
-        segments=(),
-        text=text,
-        offsets=(),
-        parsed=TASKS.get("chart_brief").parse(text),
-        stop=StopReason.EOS,
-        policy_step=0,
-    )

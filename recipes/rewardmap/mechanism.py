@@ -13,24 +13,24 @@ from typing import Any
 
 import numpy as np
 
+from mmrl.eval.replicate.fixed import fixed_advantages, fixed_group, fixed_scores
 from mmrl.methods.base import Method, method_spec
-from mmrl.parse.completion import parse_completion
 from mmrl.tasks.base import TASKS
-from mmrl.train.score import Scorer
-from mmrl.types import Clock, Group, Prompt, Rollout, Sample, ScoredGroup, StopReason
+from mmrl.types import Group, Sample
 
 GROUPS, SIZE = 128, 8
 KNOWS = 0.5
 """How often the rider has a name of the route right instead of any name of the map."""
-CLOCK = Clock(step=0, stage="fixed", stage_step=0, stage_steps=1)
-PROMPT = Prompt(messages=(), token_ids=())
 
 
 def sparsity(seed: int) -> Mapping[str, float]:
     """Share of groups whose rewards are all equal."""
     groups = weak_groups(seed)
     return {
-        name: fmean(float(group.spread == 0.0) for group in scored(method(**settings), groups))
+        name: fmean(
+            float(group.spread == 0.0)
+            for group in fixed_scores(method(**settings), TASKS.get("transit"), groups)
+        )
         for name, settings in {"detail": {}, "right_or_wrong": {"detail": 0.0}}.items()
     }
 
@@ -47,8 +47,8 @@ def weights(seed: int) -> Mapping[str, float]:
 
 def size_of_advantages(groups: Sequence[Group], normalize: str, weight: float) -> float:
     made = method(normalize=normalize, of_map={"easy": weight}, of_transfers=0.0)
-    credited = made.credit(scored(made, groups), dict, CLOCK)
-    return fmean(abs(a) for group in credited for a in group if isinstance(a, float))
+    credited = fixed_advantages(made, TASKS.get("transit"), groups)
+    return fmean(abs(a) for group in credited for a in group)
 
 
 def method(**settings: Any) -> Method:
@@ -57,21 +57,18 @@ def method(**settings: Any) -> Method:
         return method_spec({"name": "rewardmap", **settings}).build(TASKS.get("transit"))
 
 
-def scored(made: Method, groups: Sequence[Group]) -> list[ScoredGroup]:
-    scorer = Scorer(rewards={"transit": made.rewards}, bonuses=(), combine=made.combine)
-    return scorer(groups, CLOCK)
-
-
 def weak_groups(seed: int) -> list[Group]:
     """Planning questions with up to two changes, each with the answers of the rider."""
-    world, groups = TASKS.get("transit").world, []
-    assert world is not None
+    task, groups = TASKS.get("transit"), []
+    assert task.world is not None
     for index in range(GROUPS):
-        sample = world(index, split="test", seed=seed, questions=["planning"], transfers=[0, 2])
+        sample = task.world(
+            index, split="test", seed=seed, questions=["planning"], transfers=[0, 2]
+        )
         rng = np.random.default_rng([seed, index])
         answers = [weak_answer(sample, rng) for _ in range(SIZE)]
-        rollouts = tuple(map(rollout, answers))
-        groups.append(Group(draw_id=str(index), sample=sample, rollouts=rollouts))
+        texts = [f"<think>so</think><answer>{answer}</answer>" for answer in answers]
+        groups.append(fixed_group(task, sample, texts, name=str(index)))
     return groups
 
 
@@ -89,17 +86,3 @@ def weak_answer(sample: Sample, rng: np.random.Generator) -> str:
         legs.append(f"{said(known['route_name'], lines)}: {at} > {to}")
         at = to
     return "; ".join(legs)
-
-
-def rollout(answer: str) -> Rollout:
-    text = f"<think>so</think><answer>{answer}</answer>"
-    return Rollout(
-        prompt=PROMPT,
-        sampled_under=PROMPT,
-        segments=(),
-        text=text,
-        offsets=(),
-        parsed=parse_completion(text),
-        stop=StopReason.EOS,
-        policy_step=0,
-    )

@@ -24,7 +24,7 @@ SAID = (
     f"<think>{A} {B}</think><answer>2</answer>",  # all there is to earn
     "<think>row 1 col 1</think><answer>2</answer>",  # right, points at nothing
     f"<think>{A}</think><answer>2</answer>",  # right, one box short
-    f"<think>{A}</think><answer>1</answer>",  # wrong, agrees with itself
+    f"<think>{A}</think><answer>1</answer>",  # wrong, and one box short
 )
 
 
@@ -42,14 +42,14 @@ def test_rewards_and_advantages_by_hand():
     assert scored.parts["number"] == (1.0, 1.0, 1.0, 0.0)
     assert scored.parts["bleu"] == (1.0, 1.0, 1.0, 0.0)
     assert scored.parts["grounded_format"] == (1.0, 0.0, 1.0, 1.0)
-    assert scored.parts["count_agreement"] == (1.0, 0.0, 0.0, 1.0)
+    assert scored.parts["count_agreement"] == (1.0, 0.0, 0.0, 0.0)
     assert scored.parts["format"] == (1.0,) * 4
     # answer 1, BLEU 0.1, tags 0.5, boxes 0.5, count 0.5
-    assert scored.rewards == pytest.approx((2.6, 1.6, 2.1, 1.5))
+    assert scored.rewards == pytest.approx((2.6, 1.6, 2.1, 1.0))
     (advantages,) = method.credit([scored], alone, CLOCK)
-    # mean 1.95; squares .4225, .1225, .0225, .2025: unbiased variance .77 / 3
-    std = (0.77 / 3) ** 0.5
-    expected = [0.65 / std, -0.35 / std, 0.15 / std, -0.45 / std]
+    # mean 1.825; squares .600625, .050625, .075625, .680625: unbiased variance 1.4075 / 3
+    std = (1.4075 / 3) ** 0.5
+    expected = [0.775 / std, -0.225 / std, 0.275 / std, -0.825 / std]
     assert list(advantages) == pytest.approx(expected, abs=1e-6)
 
 
@@ -60,10 +60,23 @@ def test_mechanism_without_its_parts_pointing_earns_nothing():
     assert on.rewards[0] - on.rewards[1] == pytest.approx(1.0)
     assert off.rewards[0] == off.rewards[1] == off.rewards[2] == pytest.approx(1.6)
     assert {r.name for r in plain.rewards} == {"number", "bleu", "format"}
-    # the only wrong one points: with GRIT's parts it is a little worse than average, else the worst
+    # the right answer that points at nothing: as good as the others, or well below them
     (with_parts,), (without,) = (m.credit([s], alone, CLOCK) for s, m in (run(), (off, plain)))
-    assert without[3] == min(without) == pytest.approx(-1.5)
-    assert with_parts[3] > -0.9
+    assert without[1] == without[0] == pytest.approx(0.5)
+    assert with_parts[1] == pytest.approx(-0.225 / (1.4075 / 3) ** 0.5, abs=1e-6)
+
+
+def test_boxes_are_counted_against_the_reference_not_against_what_was_answered():
+    """The published code compares with `gt_answer`: a wrong count with as many boxes is wrong."""
+    texts = (
+        f"<think>{A} {B}</think><answer>3</answer>",  # two boxes for two things, wrong answer
+        f"<think>{A}</think><answer>1</answer>",  # one box, as wrong as its answer
+        f"<think>{A} {B}</think>",  # no answer
+        "<think>none</think><answer>0</answer>",
+    )
+    assert run(texts)[0].parts["count_agreement"] == (1.0, 0.0, 0.0, 0.0)
+    empty = Sample(id="c", task="grounded_count", question="count the rings", target=0)
+    assert run(texts, empty)[0].parts["count_agreement"] == (0.0, 0.0, 0.0, 1.0)
 
 
 def test_no_reference_box_is_read():
@@ -111,7 +124,7 @@ def test_another_judge_may_say_what_is_right():
     scored, method = run(task=task, judge="lm")
     assert "number" not in {r.name for r in method.rewards}
     assert scored.parts["lm"] == (1.0, 1.0, 1.0, 0.0)  # 0.9 is right, 0.4 is not
-    assert scored.rewards == pytest.approx((2.6, 1.6, 2.1, 1.5))
+    assert scored.rewards == pytest.approx((2.6, 1.6, 2.1, 1.0))
     judged = Judged(lenient)
     three = a_rollout("<think>x</think><answer>3</answer>")
     assert judged(three, TWO, {}, CLOCK) is None  # could not be scored

@@ -232,7 +232,7 @@ WITHOUT_GOLD: Mapping[str, str] = {
 
 ANY_ANSWER: Mapping[str, str] = {
     **WITHOUT_GOLD,
-    "count_agreement": "wants as many boxes as the answer says, whatever it says",
+    "count_agreement": "wants as many boxes as there are, whatever is answered",
 }
 """Rewards that a well-formed wrong answer may earn in full, and why."""
 

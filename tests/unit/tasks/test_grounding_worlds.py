@@ -185,6 +185,6 @@ def test_measures_of_grounded_counts() -> None:
     assert measured(f"<think>{one} {one} {one}</think><answer>3</answer>")[:2] == (1.0, 0.0)
     areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in sample.meta["boxes"]]
     overlap = measured(f"<think>{one}</think><answer>1</answer>")
-    assert overlap == (0.0, 1.0, pytest.approx(areas[0] / sum(areas)))
+    assert overlap == (0.0, 0.0, pytest.approx(areas[0] / sum(areas)))
     for reward in task.rewards:
         assert reward(a_rollout(task.gold(sample)), sample, {}, CLOCK) == 1.0
