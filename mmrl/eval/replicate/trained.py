@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,12 @@ class Trained:
     """By name: items with values, texts, target, question."""
     samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
     """The samples of each evaluation, in the order in which they were shown."""
+
+    def by_step(self, metric: str, stage: str | None = None) -> list[float]:
+        """A figure of metrics.jsonl at every training step, of one stage or of all, in order."""
+        lines = (self.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [row for row in map(json.loads, lines) if row["kind"] == "step"]
+        return [row[metric] for row in rows if metric in row and stage in (None, row["stage"])]
 
     @contextmanager
     def models(self) -> Iterator[Doors]:
