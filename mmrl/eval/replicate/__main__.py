@@ -22,6 +22,7 @@ STOPPED = 130
 """Exit code of a job that was asked to stop."""
 LINE = "line.json"
 """In the run folder: the line for the log."""
+CHANGED = "{}: claims, recipe or code changed while this ran; start it again"
 
 
 def main() -> int:
@@ -40,9 +41,12 @@ def main() -> int:
         paper = load_claims(args.folder, least_items=args.least_items)
         arm = paper.arms[args.arm]
         if line_key(paper, arm) != args.key:
-            print(f"{args.folder}: claims, recipe or code changed while this ran; start it again")
+            print(CHANGED.format(args.folder))
             return 2
         line = run_arm(paper, arm, args.seed, args.runs)
+        if line["key"] != args.key:  # between the look above and the run's own
+            print(CHANGED.format(args.folder))
+            return 2
         write_json(run_folder(args.runs, paper, arm.name, args.seed) / LINE, line)
     except MmrlError as error:
         print(error)

@@ -24,6 +24,7 @@ from mmrl.eval.replicate.keys import (
     evaluation_key,
     function_codes,
     line_key,
+    project_code,
     start_key,
 )
 from mmrl.eval.replicate.schema import Arm
@@ -44,16 +45,18 @@ def run_folder(runs: Path, paper: Paper, arm: str, seed: int) -> Path:
 def run_arm(paper: Paper, arm: Arm, seed: int, runs: Path) -> dict[str, Any]:
     """Trains and evaluates what is not there yet; returns the line for the log.
 
-    Ctrl-C raises KeyboardInterrupt with everything kept that the next call needs.
+    Ctrl-C raises KeyboardInterrupt with everything kept that the next call needs. The line's key is
+    of the files as they were when this began: what changes on disk meanwhile is another run's.
     """
+    key, found_versions = line_key(paper, arm), versions()
+    weights, loaded = arm_key(paper, arm, start_key(paper)), arm_recipe(paper, arm)
     folder = run_folder(runs, paper, arm.name, seed)
     with locked(folder.with_name(f"{folder.name}.lock")):
         start, start_seconds = train_start(paper, runs)
-        loaded = arm_recipe(paper, arm)
         loaded = run_of(
             loaded, paper=paper.name, arm=arm.name, seed=seed, folder=folder, start=start
         )
-        state = _claim(folder, arm_key(paper, arm, start_key(paper)))
+        state = _claim(folder, weights)
         import_plugins(loaded)
         steps, seconds, model = _train(loaded, arm, folder)
         evaluations, samples = _evaluate(paper, loaded, folder, model, seed, state)
@@ -76,7 +79,7 @@ def run_arm(paper: Paper, arm: Arm, seed: int, runs: Path) -> dict[str, Any]:
         "arm": arm.name,
         "seed": seed,
         "pilot": is_pilot(seed),
-        "key": line_key(paper, arm),
+        "key": key,
         "measures": measures,
         "codes": codes,
         "estimates": {
@@ -87,15 +90,15 @@ def run_arm(paper: Paper, arm: Arm, seed: int, runs: Path) -> dict[str, Any]:
         "skipped": {name: len(evaluation.skipped) for name, evaluation in evaluations.items()},
         "steps": steps,
         "seconds": {name: round(value, 1) for name, value in parts.items()},
-        "versions": versions(),
+        "versions": found_versions,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
 def versions() -> dict[str, str]:
-    """What a figure may depend on beside the key."""
+    """What a figure may depend on beside the key; "code" is all of mmrl, as it lies on disk."""
     named = {name: version(name) for name in ("mmrl", "torch", "transformers")}
-    return {**named, "python": platform.python_version()}
+    return {**named, "python": platform.python_version(), "code": project_code()}
 
 
 def write_json(path: Path, data: Any) -> None:

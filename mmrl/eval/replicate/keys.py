@@ -85,6 +85,17 @@ def code_digest(path: Path) -> str:
     return digest(ast.dump(_bare(ast.parse(path.read_text(encoding="utf-8")))))
 
 
+@lru_cache(maxsize=1)
+def project_code() -> str:
+    """Hash of all code of mmrl, read once a process: which code a figure was made with.
+
+    It is no part of a key (most of the code changes no figure); a result names every one it saw.
+    """
+    root = Path(__file__).parents[2]
+    files = sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix())
+    return digest([(path.relative_to(root).as_posix(), code_digest(path)) for path in files])
+
+
 def method_code(spec: type[MethodSpec]) -> str:
     """Hash of the classes that make a method, up to `MethodSpec`, and of what its file defines.
 

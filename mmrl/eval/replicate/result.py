@@ -18,7 +18,8 @@ Values = dict[str, dict[int, float]]
 def make_result(paper: Paper, log: Log, seeds: Sequence[int]) -> dict[str, Any]:
     """The result over these seeds; a claim uses the seeds that both of its arms have."""
     lines = [line for (_, seed), line in log.arms.items() if seed in seeds]
-    seconds = {**_seconds(lines), **_seconds(log.mechanisms.values(), "claim")}
+    mechanisms = [line for (_, seed), line in log.mechanisms.items() if seed in seeds]
+    seconds = {**_seconds(lines), **_seconds(mechanisms, "claim")}
     trained = [line["steps"] for line in lines if line["steps"]]
     return {
         "paper": paper.info.model_dump(),
@@ -32,7 +33,7 @@ def make_result(paper: Paper, log: Log, seeds: Sequence[int]) -> dict[str, Any]:
         },
         "seconds": round(sum(seconds.values()), 1),
         "arm_seconds": {name: round(value, 1) for name, value in seconds.items()},
-        "versions": _versions(lines),
+        "versions": _versions([*lines, *mechanisms]),
     }
 
 
@@ -125,5 +126,7 @@ def _seconds(lines: Any, by: str = "arm") -> dict[str, float]:
 
 
 def _versions(lines: Sequence[Line]) -> dict[str, str]:
-    names = sorted({name for line in lines for name in line["versions"]})
-    return {n: ", ".join(sorted({line["versions"][n] for line in lines})) for n in names}
+    """All versions that were seen; "unknown" among them where a line says only other ones."""
+    found = [line["versions"] for line in lines if "versions" in line]
+    names = sorted({name for versions in found for name in versions})
+    return {n: ", ".join(sorted({versions.get(n, "unknown") for versions in found})) for n in names}

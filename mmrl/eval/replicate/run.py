@@ -15,7 +15,7 @@ from mmrl.errors import ConfigError, MmrlError, nearest
 from mmrl.eval.replicate.arms import arm_recipe, start_recipe
 from mmrl.eval.replicate.claims import Paper, open_paper
 from mmrl.eval.replicate.items import PILOT_SEED, check_evaluations, is_pilot
-from mmrl.eval.replicate.job import write_json
+from mmrl.eval.replicate.job import versions, write_json
 from mmrl.eval.replicate.log import Log, append, log_path, mechanism_key, read_log
 from mmrl.eval.replicate.pool import Job, run_jobs
 from mmrl.eval.replicate.result import make_result, num_pairs
@@ -134,6 +134,7 @@ def run_mechanisms(paper: Paper, seeds: Sequence[int]) -> None:
                 "key": mechanism_key(paper, claim),
                 "arms": values,
                 "seconds": {"claim": round(time.perf_counter() - began, 3)},
+                "versions": versions(),
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
             }
             append(log_path(paper), line)

@@ -13,7 +13,14 @@ from mmrl.errors import ConfigError
 from mmrl.eval.replicate.arms import arm_recipe
 from mmrl.eval.replicate.claims import Paper, load_claims
 from mmrl.eval.replicate.fresh import rerun
-from mmrl.eval.replicate.keys import arm_key, code_digest, line_key, method_code
+from mmrl.eval.replicate.keys import (
+    arm_key,
+    code_digest,
+    digest,
+    line_key,
+    method_code,
+    project_code,
+)
 from mmrl.eval.replicate.log import append, log_path, read_log
 from mmrl.eval.replicate.result import make_result
 from mmrl.eval.replicate.run import outcome, plan, run_mechanisms
@@ -90,7 +97,9 @@ def test_a_result_is_made_from_the_log_alone(tmp_path: Path) -> None:
     assert result["items"] == {"test": 4}
     assert result["steps"] == 2
     assert result["arm_seconds"]["plain"] == 45.0
-    assert result["versions"] == {"mmrl": "0.1.0"}
+    assert result["versions"]["mmrl"] == "0.1.0"
+    # the arms' lines are older than the entry, the mechanism's are of the present code
+    assert result["versions"]["code"] == f"{project_code()}, unknown"
 
 
 def test_a_difference_on_the_other_side_is_opposite(tmp_path: Path) -> None:
@@ -207,6 +216,32 @@ def test_method_code_is_of_the_method_and_what_it_is_made_of() -> None:
     grpo, dapo = (method_code(METHODS.get(name)) for name in ("grpo", "dapo"))
     assert grpo == method_code(METHODS.get("grpo"))
     assert grpo != dapo
+
+
+def test_project_code_is_twelve_digits_over_every_file_of_mmrl() -> None:
+    files = sorted((ROOT / "mmrl").rglob("*.py"), key=lambda path: path.as_posix())
+    pairs = [(p.relative_to(ROOT / "mmrl").as_posix(), code_digest(p)) for p in files]
+    assert project_code() == digest(sorted(pairs))
+    assert len(project_code()) == 12
+
+
+def test_a_result_over_mixed_code_names_both(tmp_path: Path) -> None:
+    paper = toy(tmp_path)
+    log_arms(paper, {"steep": STEEP, "plain": PLAIN})
+    log = read_log(paper)
+    for (arm, _), line in log.arms.items():
+        line["versions"]["code"] = {"steep": "aaa", "plain": "bbb"}[arm]  # type: ignore[index]
+    found = make_result(paper, log, range(5))["versions"]
+    assert found == {"mmrl": "0.1.0", "code": "aaa, bbb"}
+
+
+def test_seconds_are_those_of_the_seeds_of_the_result(tmp_path: Path) -> None:
+    paper = toy(tmp_path)
+    run_mechanisms(paper, [0, 1, 1000])
+    log = read_log(paper)
+    for line in log.mechanisms.values():
+        line["seconds"]["claim"] = 2.0  # type: ignore[index]
+    assert make_result(paper, log, [0, 1])["arm_seconds"] == {"sum": 4.0}
 
 
 def test_a_cut_off_line_hurts_only_itself(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ import pytest
 import torch
 
 from mmrl.errors import ConfigError, MmrlError
-from mmrl.eval.replicate import Outcome, replicate
+from mmrl.eval.replicate import Outcome, job, replicate
+from mmrl.eval.replicate import __main__ as process
 from mmrl.eval.replicate.claims import load_claims
 from mmrl.eval.replicate.job import run_arm
+from mmrl.eval.replicate.keys import line_key, project_code
 from mmrl.eval.replicate.start import train_start
 from mmrl.train.loop import Loop
 
@@ -136,6 +138,41 @@ def test_arms_start_from_a_model_that_is_trained_once(tmp_path: Path) -> None:
     assert run_arm(paper, paper.arms["untouched"], 0, runs)["steps"] == 0
     assert train_start(paper, runs)[0] == start
     assert (start / "model.safetensors").stat().st_mtime_ns == made
+
+
+def test_a_line_has_the_key_of_the_files_as_they_were_at_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = papers.write(tmp_path / "toy")
+    paper = load_claims(folder, least_items=4)
+    before, evaluate = line_key(paper, paper.arms["untouched"]), job._evaluate
+
+    def edited_meanwhile(*given: Any) -> Any:
+        papers.write(folder, recipe={**papers.RECIPE, "rollout": {"max_new_tokens": 39}})
+        return evaluate(*given)
+
+    monkeypatch.setattr(job, "_evaluate", edited_meanwhile)
+    line = run_arm(paper, paper.arms["untouched"], 0, tmp_path / "runs")
+    assert line["key"] == before != line_key(paper, paper.arms["untouched"])
+    assert line["versions"]["code"] == project_code()
+
+
+def test_a_job_refuses_a_line_of_another_key_than_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, runs = papers.write(tmp_path / "toy"), tmp_path / "runs"
+    paper = load_claims(folder, least_items=4)
+    key = line_key(paper, paper.arms["plain"])
+    monkeypatch.setattr(process, "_stop_with_the_parent", lambda: None)
+    monkeypatch.setattr(process, "run_arm", lambda *given: {"key": "another"})
+    monkeypatch.setattr("sys.argv", ["job", str(folder), "plain", "0", str(runs), "4", key])
+    monkeypatch.setattr("signal.signal", lambda *given: None)
+    assert process.main() == 2
+    assert "changed while this ran" in capsys.readouterr().out
+    assert not runs.exists()
+    monkeypatch.setattr(process, "run_arm", lambda *given: {"key": key})
+    assert process.main() == 0
+    assert (runs / "toy" / "plain_0" / "line.json").is_file()
 
 
 def test_a_function_that_gives_no_number_is_named(tmp_path: Path) -> None:
