@@ -41,12 +41,12 @@ class ContrastBonus:
     """`amount` for every right rollout of a group that does not do worse than its contrast.
 
     A group is helped by what the contrast lacks where mean score >= `factor` x mean score of the
-    contrast. Published: factor 0.8 (its authors say that 1.0 was meant and both work), amount 0.3.
-    None for a group without contrast.
+    contrast. Published: factor 1.0 in the paper, 0.8 in the code; amount 0.3. None for a group
+    without contrast.
     """
 
     name: str = "contrast"
-    factor: float = 0.8
+    factor: float
     amount: float = 0.3
     weight: float = 1.0
     needs: tuple[type, ...] = (ContrastScore,)

@@ -1,17 +1,18 @@
-"""T-GRPO's bonus on drawn rollouts: whom it pays."""
+"""T-GRPO's bonus on drawn rollouts: whom it pays, and what it changes against GRPO."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from mmrl.methods.base import method_spec
+from mmrl.methods.base import Method, method_spec
 from mmrl.parse.completion import parse_completion
 from mmrl.tasks.base import TASKS
 from mmrl.train.score import Scorer
-from mmrl.types import Clock, Group, MediaRef, Prompt, Rollout, Sample, StopReason
+from mmrl.types import Clock, Group, MediaRef, Prompt, Rollout, Sample, ScoredGroup, StopReason
 
 GROUPS = 200
 CLOCK = Clock(step=0, stage="mechanism", stage_step=0, stage_steps=1)
@@ -31,26 +32,59 @@ def paid(seed: int) -> Mapping[str, float]:
 
 
 def _bonus(rng: np.random.Generator, ordered: float, shuffled: float) -> float:
-    task = TASKS.get("clip_order")
-    method = method_spec({"name": "t_grpo", "length_bonus": 0.0}).build(task)
-    (probe,) = method.probes
-    groups = []
-    for i in range(GROUPS):
-        other = Group(draw_id=f"{i}.contrast", sample=SAMPLE, rollouts=_rollouts(rng, 4, shuffled))
-        own = _rollouts(rng, 8, ordered)
-        groups.append(Group(draw_id=str(i), sample=SAMPLE, rollouts=own, contrast=(other,)))
-    found = zip(groups, probe(groups, None, CLOCK), strict=True)
-    groups = [replace(g, evidence={probe.provides: tuple(e)}) for g, e in found]
-    scorer = Scorer(
-        rewards={"clip_order": method.rewards}, bonuses=method.bonuses, combine=method.combine
-    )
+    groups = [_group(rng, ordered, shuffled) for _ in range(GROUPS)]
     earned = [
         bonus
-        for scored in scorer(groups, CLOCK)
+        for scored in _scored(_method(), groups)
         for bonus, right in zip(scored.parts["contrast"], scored.score, strict=True)
         if right == 1.0 and bonus is not None
     ]
     return sum(earned) / len(earned)
+
+
+def tilt(seed: int) -> Mapping[str, float]:
+    """Mean |advantage| in groups that need order, divided by that in groups that do not.
+
+    The same 200 groups for all: in half of them order helps (0.7 right on ordered frames, 0.3 on
+    shuffled), in half it does not matter (0.7 and 0.7). Advantages are centred (`mean_only`);
+    `t_grpo_std` divides them by the group's standard deviation, as published.
+    """
+    rng = np.random.default_rng([seed, 25033])
+    half = GROUPS // 2
+    groups = [_group(rng, 0.7, 0.3) for _ in range(half)]
+    groups += [_group(rng, 0.7, 0.7) for _ in range(half)]
+    methods = {
+        "t_grpo": _method(normalize="mean_only"),
+        "grpo": _method(normalize="mean_only", contrast_bonus=0.0),
+        "t_grpo_std": _method(normalize="std"),
+    }
+    found = {}
+    for name, method in methods.items():
+        credited = method.credit(_scored(method, groups), dict, CLOCK)
+        sizes = [float(np.mean(np.abs(advantages))) for advantages in credited]
+        found[name] = sum(sizes[:half]) / sum(sizes[half:])
+    return found
+
+
+def _method(**settings: Any) -> Method:
+    spec = method_spec({"name": "t_grpo", "length_bonus": 0.0, **settings})
+    return spec.build(TASKS.get("clip_order"))
+
+
+def _scored(method: Method, groups: list[Group]) -> list[ScoredGroup]:
+    for probe in method.probes:
+        found = zip(groups, probe(groups, None, CLOCK), strict=True)
+        groups = [replace(g, evidence={probe.provides: tuple(e)}) for g, e in found]
+    scorer = Scorer(
+        rewards={"clip_order": method.rewards}, bonuses=method.bonuses, combine=method.combine
+    )
+    return list(scorer(groups, CLOCK))
+
+
+def _group(rng: np.random.Generator, ordered: float, shuffled: float) -> Group:
+    other = Group(draw_id="drawn.contrast", sample=SAMPLE, rollouts=_rollouts(rng, 4, shuffled))
+    own = _rollouts(rng, 8, ordered)
+    return Group(draw_id="drawn", sample=SAMPLE, rollouts=own, contrast=(other,))
 
 
 def _rollouts(rng: np.random.Generator, size: int, chance: float) -> tuple[Rollout, ...]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import json
+from statistics import fmean
 
 from mmrl.eval.replicate import Trained
+
+FIRST_PASS = 7
+"""Whole steps of 16 prompts in a pass over 114 samples, about as many as selection keeps."""
 
 
 def flat_groups(trained: Trained) -> float:
     """Share of groups whose rewards were all equal, over the steps of the stage "rl"."""
-    lines = (trained.folder / "metrics.jsonl").read_text().splitlines()
-    rows = [row for row in map(json.loads, lines) if row["kind"] == "step"]
-    shares = [row["zero_spread"] for row in rows if row["stage"] == "rl"]
-    return sum(shares) / len(shares)
+    return fmean(trained.by_step("zero_spread", stage="rl"))
+
+
+def flat_groups_first(trained: Trained) -> float:
+    """The same over the first pass, before any sample comes again."""
+    return fmean(trained.by_step("zero_spread", stage="rl")[:FIRST_PASS])
+

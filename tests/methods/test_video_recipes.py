@@ -158,12 +158,25 @@ def test_flat_groups_are_counted_in_the_stage_that_trains(tmp_path):
     assert beside("temporal_r1", "measures").flat_groups(trained(tmp_path)) == 0.125
 
 
+def test_the_first_pass_is_seven_steps_of_the_stage_that_trains(tmp_path):
+    shares = [0.5, 0.25, 0.0, 0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
+    lines = [{"kind": "step", "stage": "filter", "zero_spread": 0.9}] * 16
+    lines += [{"kind": "step", "stage": "rl", "zero_spread": share} for share in shares]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    measures = beside("temporal_r1", "measures")
+    assert measures.flat_groups_first(trained(tmp_path)) == 1.75 / 7
+    assert measures.flat_groups(trained(tmp_path)) == 3.75 / 9
+
+
 def test_mechanisms_are_functions_of_the_seed_alone():
-    flat, paid = beside("temporal_r1", "mechanism").flat_share, beside("t_grpo", "mechanism").paid
-    for function in (flat, paid):
+    flat, t_grpo = beside("temporal_r1", "mechanism").flat_share, beside("t_grpo", "mechanism")
+    paid, tilt = t_grpo.paid, t_grpo.tilt
+    for function in (flat, paid, tilt):
         assert function(3) == function(3) != function(4)
     assert flat(3)["dual"] < 0.05 < 0.3 < flat(3)["option_alone"]
     assert paid(3)["order_helps"] > 0.25 > 0.15 > paid(3)["order_hurts"]
+    on, off, std = (tilt(3)[name] for name in ("t_grpo", "grpo", "t_grpo_std"))
+    assert on > 1.1 * off and std == pytest.approx(1.0, abs=0.05)
 
 
 @pytest.mark.parametrize("paper", ["temporal_r1", "t_grpo"])
@@ -178,13 +191,28 @@ def test_tiny_and_full_are_of_the_paper_and_the_claims_name_its_arms(paper):
     assert {"sees"} <= {claim.name for claim in opened.trained_claims}
 
 
-def test_grpo_is_t_grpo_without_its_bonus():
-    """The arm `grpo` of the claims: the same assembly as method grpo with those rewards."""
+@pytest.mark.parametrize(("arm", "group_size"), [("grpo", 8), ("grpo_12", 12)])
+def test_grpo_is_t_grpo_without_its_bonus(arm, group_size):
+    """Both arms: the same assembly as method grpo with those rewards; 12 = 8 + 4 of T-GRPO."""
     opened = open_paper(ROOT / "recipes" / "t_grpo")
-    loaded = load_recipe(opened.recipe, dict(opened.arms["grpo"].overrides))
+    loaded = load_recipe(opened.recipe, dict(opened.arms[arm].overrides))
     (stage,) = stages_of(loaded.run)
     spec = stage_spec(loaded, stage)
     method = spec.build(TASKS.get("clip_order"))
+    assert spec.group_size == group_size
     assert method.plan is None and method.probes == () and method.bonuses == ()
     assert [t.name for t in method.terms] == ["policy"]
     assert {r.name: r.weight for r in method.rewards} == {"choice": 1.0, "format": 1.0}
+
+
+def test_selection_and_random_52_sample_equally_many_answers():
+    """16 steps of selection and 36 of RL, 8 answers a prompt each, against 52 of RL."""
+    opened = open_paper(ROOT / "recipes" / "temporal_r1")
+    counts, sizes = {}, {}
+    for name in ("temporal_r1", "random_52"):
+        loaded = load_recipe(opened.recipe, dict(opened.arms[name].overrides))
+        stages = stages_of(loaded.run)
+        answers = [s.collect.samples if s.kind == "collect" else 8 for s in stages]
+        counts[name] = sum(s.steps * n for s, n in zip(stages, answers, strict=True))
+        sizes[name] = stage_spec(loaded, stages[-1]).group_size
+    assert counts == {"temporal_r1": 52 * 8, "random_52": 52 * 8} and set(sizes.values()) == {8}

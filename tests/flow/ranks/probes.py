@@ -42,7 +42,9 @@ def main(folder: Path) -> None:
         plan=WithContrast(size=4),
         probes=(SecondPass(passes=2), ContrastScores()),
         scorer=Scorer(
-            rewards=dict.fromkeys(names, parts), bonuses=(ContrastBonus(),), combine=weighted_sum
+            rewards=dict.fromkeys(names, parts),
+            bonuses=(ContrastBonus(factor=0.8),),
+            combine=weighted_sum,
         ),
         gate=keep_all,
         models=models,

@@ -137,11 +137,11 @@ def test_t_grpo_bonuses_and_advantages(case: dict[str, Any]) -> None:
     scored = replace(
         scored, group=replace(scored.group, evidence={ContrastScore: (contrast,) * size})
     )
-    temporal, length = ContrastBonus()(scored, CLOCK), LengthWindow()(scored, CLOCK)
+    temporal, length = ContrastBonus(factor=0.8)(scored, CLOCK), LengthWindow()(scored, CLOCK)
     parts = zip(given["acc"], given["format"], temporal, length, strict=True)
     rewards = [sum(part) for part in parts]
     assert rewards == pytest.approx(want["rewards"], abs=1e-6)
-    helped = ContrastBonus(amount=1.0)(replace(scored, score=(1.0,) * size), CLOCK)
+    helped = ContrastBonus(factor=0.8, amount=1.0)(replace(scored, score=(1.0,) * size), CLOCK)
     assert helped == [1.0] * size  # all right: above any contrast
     mean = sum(given["acc"]) / size
     assert (mean >= 0.8 * (contrast.mean or 0)) == want["temporal_bonus"]

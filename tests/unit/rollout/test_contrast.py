@@ -131,12 +131,13 @@ def scored_with(scores, contrast, lengths=None):
     ],
 )
 def test_bonus_where_the_order_does_not_hurt(scores, contrast, want):
-    assert ContrastBonus()(scored_with(scores, contrast), CLOCK) == pytest.approx(want)
+    bonus = ContrastBonus(factor=0.8)
+    assert bonus(scored_with(scores, contrast), CLOCK) == pytest.approx(want)
 
 
 def test_factor_one_asks_for_as_much_as_the_contrast():
     scored = scored_with([1.0, 0.0, 1.0], [1.0, 1.0, 0.0, 1.0])  # 0.667 against 0.75
-    assert ContrastBonus()(scored, CLOCK) == [0.3, 0.0, 0.3]
+    assert ContrastBonus(factor=0.8)(scored, CLOCK) == [0.3, 0.0, 0.3]
     assert ContrastBonus(factor=1.0)(scored, CLOCK) == [0.0, 0.0, 0.0]
 
 

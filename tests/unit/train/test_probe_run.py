@@ -45,7 +45,7 @@ class Compared(Grpo):
             task,
             plan=WithContrast(size=self.group_size),
             probes=(ContrastScores(),),
-            bonuses=(ContrastBonus(),),
+            bonuses=(ContrastBonus(factor=0.8),),
         )
 
 
