@@ -3,13 +3,14 @@
     r = 1.0 · format + 0.5 · right + 0.5 · p(label | pictures, question, reasoning without verdict)
 
 p is a frozen listener's, read off the two verdicts that may follow the reasoning, as the mean over
-both orders of the pair; 0 where the completion is malformed or its reasoning empty. Everything else
-is GRPO. The measure `contradicts` (weight 0) is the share of rollouts whose listener believes in
-the other candidate: the paper's contradiction rate.
+both orders of the pair; 0 where the completion is malformed, its reasoning empty or its answer no
+verdict. Everything else is GRPO. The measure `contradicts` (weight 0) is the share of rollouts
+whose listener believes in the other candidate: the paper's contradiction rate.
 
-Departures: no code is published, and the paper's G, lr, β and steps are not known, so that GRPO's
-usual values stand here. The size of the format part, the mean over both orders, the masking of
-sentences that say the verdict and the zeros above are ours (set `both_orders`, `mask` to undo).
+Departures: no code is published and the paper's text was not at hand: the reward is as its public
+reviews tell it. G, lr, β and steps are not known, so that GRPO's usual values stand here. The size
+of the format part, the mean over both orders (what the paper does is not known to us), the masking
+of sentences that say the verdict and the zeros above are ours (set `both_orders`, `mask` to undo).
 """
 
 from __future__ import annotations
@@ -39,16 +40,17 @@ class ListenerRewarded(Grpo):
     beta: float = Field(default=0.04, ge=0.0)
     """Weight of the KL: GRPO's own (the paper's is not known)."""
     format_weight: float = Field(default=1.0, ge=0.0)
-    """Of the format part (the paper prints r_fmt without a factor)."""
+    """Of the format part (a summary of the paper has r_fmt without a factor)."""
     right_weight: float = Field(default=0.5, ge=0.0)
-    """Of the verdict being the label (paper, eq. 3)."""
+    """Of the verdict being the label (paper, eq. 3, per its reviews)."""
     listener_weight: float = Field(default=0.5, ge=0.0)
-    """Of the listener's probability (paper, eq. 3); 0 only measures."""
+    """Of the listener's probability (paper, eq. 3, per its reviews); 0 only measures."""
     target: Literal["label", "verdict"] = "label"
-    """Whose probability: of the label (paper), or of the rollout's own verdict."""
+    """Whose probability: of the label (paper, per a summary), or of the rollout's own verdict."""
     listener: str | None = None
-    """Checkpoint folder of the listener (the paper's: Qwen2.5-VL-7B-Instruct). None is the policy
-    as it is when its first stage with this method begins: only what trains is kept a second time.
+    """Checkpoint folder of the listener (the paper's, per its reviews: Qwen2.5-VL-7B-Instruct).
+    None is the policy as it is when its first stage with this method begins: only what trains is
+    kept a second time.
     """
     listener_dtype: Literal["float32", "bfloat16", "float16"] | None = None
     """Of the listener's own checkpoint; None is float32."""

@@ -4,8 +4,8 @@
 
 `listener` is the probability that a frozen model gives to the labelled choice once it has read the
 pictures, the question and the reasoning without its verdict. It is soft, and 0 where the reasoning
-is empty or the completion malformed (`right` is 0 there as well). There is no official code; the
-size of the format part and these edge cases are ours (card, section 6).
+is empty, the completion malformed or its answer no verdict (`right` is 0 there as well). There is
+no official code; the size of the format part and these edge cases are ours (card, section 6).
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ class ListenerReward:
     """The listener's probability of the label, or of the rollout's own verdict.
 
     "label" is the paper's: a persuasive reasoning for the right candidate earns even where its own
-    verdict is the other one. None where the listener failed: unscorable, never 0.
+    verdict is the other one. 0 where there is no verdict, None where the listener failed:
+    unscorable, never 0.
     """
 
     target: Literal["label", "verdict"] = "label"
@@ -75,12 +76,12 @@ class ListenerReward:
         /,
     ) -> float | None:
         gold, said = gold_verdict(sample), verdict_of(rollout)
-        if not is_heard(rollout):
+        if said is None or not is_heard(rollout):
             return 0.0
         heard: ListenerConfidence = evidence[ListenerConfidence]
-        side = gold if self.target == "label" else said
-        if side is None or not heard.heard:
+        if not heard.heard:
             return 0.0
+        side = gold if self.target == "label" else said
         return None if heard.probabilities is None else heard.probabilities[side.better]
 
 

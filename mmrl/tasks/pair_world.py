@@ -54,7 +54,9 @@ LEVELS = {
     "easy": PairLevel(things=(1, 2)),
     "medium": PairLevel(blocks=3, things=(2, 3), side=(32, 56), noise=8.0, near=0.9),
     "hard": PairLevel(blocks=4, things=(4, 6), side=(24, 48), noise=12.0, near=1.0),
+    "shifted": PairLevel(things=(1, 2), side=(32, 50), noise=10.0),
 }
+"""`shifted` is `easy` in other looks: smaller things in more noise on pictures of the same size."""
 
 
 class Thing(NamedTuple):

@@ -6,7 +6,8 @@ mechanisms are of the shipped model's own completions of fixed pairs, without tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -19,7 +20,7 @@ from mmrl.policy.frozen import Frozen
 from mmrl.policy.load import load_policy
 from mmrl.probes.listener import ListenerProbe, LocalListener
 from mmrl.rewards.listener import ListenerConfidence, ListenerReward, contradicts_reward
-from mmrl.rewards.preference import preference_reward
+from mmrl.rewards.preference import preference_reward, verdict_of
 from mmrl.rollout.hf import HFSampler
 from mmrl.rollout.plan import GroupOf
 from mmrl.tasks.base import TASKS
@@ -40,16 +41,26 @@ _heard: dict[Path | int, list[Group]] = {}
 
 
 def contradiction(trained: Trained) -> float:
-    """Share of completions whose verdict is not the candidate that the listener believes in."""
-    return fmean(
+    """Share of verdicts that are not the candidate that the listener believes in."""
+    return mean(
         contradicts_reward(rollout, group.sample, evidence, CLOCK)
-        for group in heard(trained)
-        for rollout, evidence in of_rollouts(group)
+        for group, rollout, evidence in judged(heard(trained))
+    )
+
+
+def doubt(trained: Trained) -> float:
+    """Mean of 1 - the probability that the listener gives to the verdict."""
+    return mean(
+        doubted(rollout, evidence[ListenerConfidence])
+        for _, rollout, evidence in judged(heard(trained))
     )
 
 
 def persuasion(trained: Trained) -> float:
-    """Mean probability that the listener gives to the label."""
+    """Mean probability that the listener gives to the label, 0 where the reward has it 0.
+
+    So a completion that is malformed, or without a verdict, convinces nobody.
+    """
     label = ListenerReward("label")
     return fmean(
         label(rollout, group.sample, evidence, CLOCK) or 0.0
@@ -102,10 +113,36 @@ def listened(doors: Doors, groups: Sequence[Group]) -> list[Group]:
     return found
 
 
-def of_rollouts(group: Group) -> list[tuple[Rollout, Mapping[type, object]]]:
+def of_rollouts(group: Group) -> list[tuple[Rollout, Mapping[type, ListenerConfidence]]]:
     """Each rollout with its own evidence."""
     listened_to = group.evidence[ListenerConfidence]
     return [(r, {ListenerConfidence: e}) for r, e in zip(group.rollouts, listened_to, strict=True)]
+
+
+Judged = tuple[Group, Rollout, Mapping[type, ListenerConfidence]]
+
+
+def judged(groups: Sequence[Group]) -> list[Judged]:
+    """The rollouts with a verdict that were heard: those that a listener can contradict."""
+    return [
+        (group, rollout, evidence)
+        for group in groups
+        for rollout, evidence in of_rollouts(group)
+        if verdict_of(rollout) is not None
+        and evidence[ListenerConfidence].probabilities is not None
+    ]
+
+
+def doubted(rollout: Rollout, confidence: ListenerConfidence) -> float:
+    """1 - the probability that the listener gives to the rollout's verdict."""
+    said, p = verdict_of(rollout), confidence.probabilities
+    return math.nan if said is None or p is None else 1.0 - p[said.better]
+
+
+def mean(values: Iterable[float]) -> float:
+    """Their mean, NaN where there are none."""
+    found = list(values)
+    return fmean(found) if found else math.nan
 
 
 # mechanisms: completions of the shipped model
@@ -118,27 +155,27 @@ def diagnosis(seed: int) -> Mapping[str, float]:
             contradicts_reward(rollout, group.sample, evidence, CLOCK),
             preference_reward(rollout, group.sample),
         )
-        for group in untrained(seed)
-        for rollout, evidence in of_rollouts(group)
+        for group, rollout, evidence in judged(untrained(seed))
     ]
     return {
-        "contradicted": fmean(right for against, right in rows if against),
-        "agreed": fmean(right for against, right in rows if not against),
+        "contradicted": mean(right for against, right in rows if against),
+        "agreed": mean(right for against, right in rows if not against),
     }
 
 
 def order(seed: int) -> Mapping[str, float]:
-    """Of pairs of completions that are equally right: how often the more convincing earns more."""
+    """How often the more convincing of two completions equal in format and right earns more."""
     return {name: fmean(_ordered(groups)) for name, groups in scored(untrained(seed)).items()}
 
 
 def _ordered(groups: Sequence[ScoredGroup]) -> list[float]:
     found = []
     for group in groups:
-        right, p = group.parts["preference"], group.parts["listener"]
-        for i in range(SIZE):
-            for j in range(SIZE):
-                if right[i] == right[j] and (p[i] or 0.0) > (p[j] or 0.0) + APART:
+        form, right, p = (group.parts[name] for name in ("format", "preference", "listener"))
+        for i in range(len(p)):
+            for j in range(len(p)):
+                same = form[i] == form[j] and right[i] == right[j]
+                if same and (p[i] or 0.0) > (p[j] or 0.0) + APART:
                     found.append(float((group.rewards[i] or 0.0) > (group.rewards[j] or 0.0)))
     return found
 

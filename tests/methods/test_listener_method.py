@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -143,6 +144,60 @@ def test_the_full_recipe_names_its_listener():
     assert full.listener and full.listener in {getattr(full, n) for n in full.model_folders}
 
 
+NOT_HEARD = ListenerConfidence(probabilities=None, heard=False)
+
+
+def group_of(*said):
+    """Rollouts with what the listener gives to (A, B), or with nothing heard."""
+    evidence = [
+        NOT_HEARD if p is None else ListenerConfidence(probabilities=(p, 1.0 - p)) for _, p in said
+    ]
+    return Group(
+        draw_id="0",
+        sample=SAMPLE,
+        rollouts=tuple(a_rollout(text) for text, _ in said),
+        evidence={ListenerConfidence: tuple(evidence)},
+    )
+
+
+MALFORMED = ("<answer>A</answer>", None)
+
+
+def test_contradiction_and_doubt_leave_out_what_has_no_verdict_or_was_not_heard(monkeypatch):
+    measures = module_of("measures")
+    group = group_of((formed("A"), 0.9), (formed("A"), 0.4), (formed("3"), 0.1), MALFORMED)
+    monkeypatch.setattr(measures, "heard", lambda trained: [group])
+    assert measures.contradiction(None) == 0.5  # of two, not of four
+    assert measures.doubt(None) == pytest.approx(0.35)  # (0.1 + 0.6) / 2
+    monkeypatch.setattr(measures, "heard", lambda trained: [group_of(MALFORMED)])
+    assert math.isnan(measures.contradiction(None)) and math.isnan(measures.doubt(None))
+    # the label's probability, 0 for the two of which the reward has 0
+    monkeypatch.setattr(measures, "heard", lambda trained: [group])
+    label = (0.9 + 0.4) / 4 if GOLD == "A" else (0.1 + 0.6) / 4
+    assert measures.persuasion(None) == pytest.approx(label)
+
+
+def test_the_diagnosis_is_of_heard_verdicts(monkeypatch):
+    measures = module_of("measures")
+    right, wrong = (0.9, 0.2) if GOLD == "A" else (0.1, 0.8)  # listener for the label, against it
+    group = group_of(
+        (formed(GOLD), right), (formed(GOLD), wrong), (formed(OTHER), right), MALFORMED
+    )
+    monkeypatch.setattr(measures, "untrained", lambda seed: [group])
+    assert measures.diagnosis(0) == {"contradicted": 0.5, "agreed": 1.0}
+    monkeypatch.setattr(measures, "untrained", lambda seed: [group_of((formed(GOLD), right))])
+    found = measures.diagnosis(0)
+    assert found["agreed"] == 1.0 and math.isnan(found["contradicted"])
+
+
+def test_the_order_is_asked_of_completions_equal_in_format_and_right():
+    measures = module_of("measures")
+    one = scored(built(), ((formed(GOLD), 0.9), (formed(GOLD), 0.2), (formed(OTHER), 0.7)))
+    assert measures._ordered([one]) == [1.0]  # one pair: 0.9 before 0.2
+    # a wrong verdict with p above a malformed completion's 0: another format, so no pair
+    assert measures._ordered([scored(built(), ((formed(OTHER), 0.7), FOUR[3]))]) == []
+
+
 def test_rows_of_hpdv2_become_pairs():
     published = [  # as train.json and test.json have them
         {"prompt": "a cat", "file_path": ["a.jpg", "b.jpg"], "human_preference": [0, 1]},
@@ -150,7 +205,7 @@ def test_rows_of_hpdv2_become_pairs():
         {"prompt": "a cow", "file_path": ["e.jpg", "f.jpg"], "human_preference": [1, 1]},
     ]
     ranked = [{"prompt": "a cat", "image_path": ["a.jpg", "b.jpg", "c.jpg"], "rank": [2, 1, 2]}]
-    data, ties = data_module(), Counter()
+    data, ties = module_of("data"), Counter()
     pairs = list(data.train_pairs(published, ties))
     assert [p["images"]["AB".index(p["answer"])] for p in pairs] == ["b.jpg", "c.jpg"]
     assert ties == {"ties": 1}
@@ -165,7 +220,7 @@ def test_rows_of_hpdv2_become_pairs():
 
 
 def test_the_share_of_rows_is_the_same_everywhere():
-    data = data_module()
+    data = module_of("data")
     chosen = [i for i in range(5000) if data.taken(i, 0.16)]
     assert chosen[:2] == [n for n in range(50) if data.taken(n, 0.16)][:2]
     assert len(chosen) == pytest.approx(800, abs=80)  # three standard deviations are 78
@@ -173,8 +228,9 @@ def test_the_share_of_rows_is_the_same_everywhere():
     assert all(data.taken(i, 1.0) for i in range(100))
 
 
-def data_module():
-    spec = importlib.util.spec_from_file_location("listener_data", FOLDER / "data.py")
+def module_of(name):
+    """A file of the recipe's folder as a module."""
+    spec = importlib.util.spec_from_file_location(f"listener_{name}", FOLDER / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

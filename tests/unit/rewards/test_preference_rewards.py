@@ -152,7 +152,15 @@ def test_the_target_may_be_the_verdict():
     assert own(RIGHT, a_sample("A"), heard(0.75), CLOCK) == 0.75
     assert own(WRONG, a_sample("A"), heard(0.75), CLOCK) == 0.25
     assert own(judged("x", "neither"), a_sample("A"), heard(0.75), CLOCK) == 0.0
-    assert ListenerReward()(judged("x", "neither"), a_sample("B"), heard(0.75), CLOCK) == 0.25
+    assert own(judged("x", "3"), a_sample("A"), heard(0.75), CLOCK) == 0.0
+
+
+def test_well_formed_without_a_verdict_earns_nothing_for_its_reasoning():
+    label = ListenerReward("label")
+    assert label(judged("x", "B"), a_sample("B"), heard(0.75), CLOCK) == 0.25
+    for answer in ("3", "neither"):
+        assert label(judged("x", answer), a_sample("B"), heard(0.75), CLOCK) == 0.0
+        assert label(judged("x", answer), a_sample("B"), heard(None), CLOCK) == 0.0  # not None
 
 
 def test_a_listener_that_failed_scores_nothing_and_silence_scores_0():

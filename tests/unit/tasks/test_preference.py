@@ -112,7 +112,8 @@ def test_the_colour_that_is_said_is_on_the_picture(index):
 
 
 @pytest.mark.parametrize(
-    ("level", "side"), [("tiny", 112), ("easy", 112), ("medium", 168), ("hard", 224)]
+    ("level", "side"),
+    [("tiny", 112), ("easy", 112), ("medium", 168), ("hard", 224), ("shifted", 112)],
 )
 def test_pictures_are_whole_visual_tokens(level, side):
     for media in drawn("picture_pair", 0, level=level).media:
