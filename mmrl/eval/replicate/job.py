@@ -21,12 +21,14 @@ from mmrl.eval.replicate.claims import Paper
 from mmrl.eval.replicate.items import eval_config, is_pilot, items_of
 from mmrl.eval.replicate.keys import (
     arm_key,
+    claim_digest,
     evaluation_key,
     function_codes,
     line_key,
     project_code,
     start_key,
 )
+from mmrl.eval.replicate.rollouts import num_rollouts
 from mmrl.eval.replicate.schema import Arm
 from mmrl.eval.replicate.start import locked, train_start
 from mmrl.eval.replicate.trained import Trained, open_doors
@@ -86,9 +88,15 @@ def run_arm(paper: Paper, arm: Arm, seed: int, runs: Path) -> dict[str, Any]:
             name: {measure: found.mean for measure, found in evaluation.estimates.items()}
             for name, evaluation in evaluations.items()
         },
+        "counts": {
+            name: {measure: found.num_items for measure, found in evaluation.estimates.items()}
+            for name, evaluation in evaluations.items()
+        },
+        "claims": {claim.name: claim_digest(claim) for claim in paper.claims},
         "items": {name: len(evaluation.items) for name, evaluation in evaluations.items()},
         "skipped": {name: len(evaluation.skipped) for name, evaluation in evaluations.items()},
         "steps": steps,
+        "rollouts": 0 if arm.untrained else num_rollouts(loaded, folder),
         "seconds": {name: round(value, 1) for name, value in parts.items()},
         "versions": found_versions,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -20,7 +20,7 @@ from mmrl.config.schema import Run
 from mmrl.errors import ConfigError
 from mmrl.eval.replicate.arms import arm_recipe, start_recipe
 from mmrl.eval.replicate.claims import Paper
-from mmrl.eval.replicate.schema import Arm
+from mmrl.eval.replicate.schema import Arm, Claim
 from mmrl.methods.base import METHODS, MethodSpec
 from mmrl.train.recipe import stage_spec, stages_of
 
@@ -72,6 +72,11 @@ def settings_key(loaded: LoadedRun, start: str | None, **more: Any) -> str:
 def evaluation_key(paper: Paper, name: str) -> str:
     """Hash of what an evaluation shows and how it samples."""
     return digest(paper.evaluations[name].model_dump(mode="json"))
+
+
+def claim_digest(claim: Claim) -> str:
+    """Hash of what a claim says of figures: its measure, its two arms, its direction."""
+    return digest([claim.key, claim.arm, claim.against, claim.direction])
 
 
 def digest(data: Any) -> str:

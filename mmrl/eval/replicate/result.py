@@ -8,6 +8,7 @@ from typing import Any
 
 from mmrl.eval.paired import OverSeeds, differences, over_seeds, verdict
 from mmrl.eval.replicate.claims import Paper
+from mmrl.eval.replicate.keys import claim_digest
 from mmrl.eval.replicate.log import Line, Log
 from mmrl.eval.replicate.schema import Claim
 
@@ -26,11 +27,10 @@ def make_result(paper: Paper, log: Log, seeds: Sequence[int]) -> dict[str, Any]:
         "claims": [claim_result(paper, claim, log, seeds) for claim in paper.claims],
         "seeds": list(seeds),
         "items": {name: config.items for name, config in paper.evaluations.items()},
+        "skipped": _most_skipped(lines),
         "steps": max(trained, default=0),
-        "arm_steps": {
-            arm: sorted({line["steps"] for line in lines if line["arm"] == arm})
-            for arm in paper.arms
-        },
+        "arm_steps": _by_arm(paper, lines, "steps"),
+        "arm_rollouts": _by_arm(paper, lines, "rollouts"),
         "seconds": round(sum(seconds.values()), 1),
         "arm_seconds": {name: round(value, 1) for name, value in seconds.items()},
         "versions": _versions([*lines, *mechanisms]),
@@ -53,6 +53,9 @@ def claim_result(paper: Paper, claim: Claim, log: Log, seeds: Sequence[int]) -> 
         "arm": claim.arm,
         "against": claim.against,
         "direction": claim.direction,
+        "added": claim.added,
+        "prior": is_prior(claim, log, seeds),
+        "items": least_items(claim, log, seeds),
         "arms": {
             arm: _arm(over_seeds([by_seed[s] for s in sorted(by_seed)]), sorted(by_seed))
             for arm, by_seed in values.items()
@@ -85,6 +88,26 @@ def claim_values(paper: Paper, claim: Claim, log: Log, seeds: Sequence[int]) -> 
     return found
 
 
+def least_items(claim: Claim, log: Log, seeds: Sequence[int]) -> int | None:
+    """The fewest items that a value of the claim's built-in measure rests on.
+
+    None where no line says it: of mechanisms, of functions, of lines older than the entry.
+    """
+    evaluation, _, name = claim.key.partition(".")
+    if claim.kind == "mechanism" or claim.file is not None:
+        return None
+    lines = [line for line in _compared(claim, log, seeds) if "counts" in line]
+    return min((line["counts"].get(evaluation, {}).get(name, 0) for line in lines), default=None)
+
+
+def is_prior(claim: Claim, log: Log, seeds: Sequence[int]) -> bool | None:
+    """Whether the claim stood as it stands now when its runs were logged; None: no line says."""
+    lines = [line for line in _compared(claim, log, seeds) if "claims" in line]
+    if not lines:
+        return None
+    return all(line["claims"].get(claim.name) == claim_digest(claim) for line in lines)
+
+
 def num_pairs(claim: Mapping[str, Any]) -> int:
     return len(claim["differences"])
 
@@ -97,6 +120,29 @@ def _measured(line: Line, claim: Claim) -> float | None:
         evaluation, _, name = claim.key.partition(".")
         value = line["estimates"].get(evaluation, {}).get(name)
     return None if value is None else float(value)
+
+
+def _compared(claim: Claim, log: Log, seeds: Sequence[int]) -> list[Line]:
+    """The lines of the claim's two arms."""
+    pairs = [(arm, seed) for arm in (claim.arm, claim.against) for seed in seeds]
+    return [log.arms[pair] for pair in pairs if pair in log.arms]
+
+
+def _by_arm(paper: Paper, lines: Sequence[Line], name: str) -> dict[str, list[int]]:
+    """The different numbers of an entry, by arm; older lines may lack it."""
+    return {
+        arm: sorted({line[name] for line in lines if line["arm"] == arm and name in line})
+        for arm in paper.arms
+    }
+
+
+def _most_skipped(lines: Sequence[Line]) -> dict[str, int]:
+    """The most items that a run left out, by evaluation; those that left none out are not named."""
+    found: dict[str, int] = {}
+    for line in lines:
+        for name, number in line["skipped"].items():
+            found[name] = max(found.get(name, 0), number)
+    return {name: number for name, number in found.items() if number}
 
 
 def _arm(found: OverSeeds, seeds: Sequence[int]) -> dict[str, Any]:

@@ -53,6 +53,9 @@ class Claim(Section):
     direction: Literal["up", "down"]
     """up: arm - against above 0 is what the paper says."""
     source: str
+    added: str | None = Field(default=None, min_length=1)
+    """When and why, of a claim made after its runs: "after the seeds, from their values"; it is
+    told behind the verdict."""
 
     @property
     def key(self) -> str:

@@ -36,7 +36,8 @@ def as_text(name: str, result: Mapping[str, Any], *, label: str = "") -> str:
     ]
     seeds = ", ".join(map(str, result["seeds"]))
     head = f"{name}: seeds {seeds}; {result['seconds'] / 60:.1f} core-minutes{label}"
-    return "\n".join([head, *lines, *_others(result["claims"]), *_unequal_steps(result)])
+    notes = [f"  {note}" for note in _notes(result)]
+    return "\n".join([head, *lines, *_others(result["claims"]), *notes])
 
 
 def as_markdown(result: Mapping[str, Any]) -> str:
@@ -69,6 +70,7 @@ def as_markdown(result: Mapping[str, Any]) -> str:
         f"{result['steps']} steps; {minutes:.0f} core-minutes in all. A verdict is `shown` where "
         "the 95 % interval (Student's t over seeds) lies on the claimed side of 0.",
     ]
+    lines += [f"\n{note[0].upper()}{note[1:]}." for note in _notes(result)]
     return "\n".join([BEGIN, *lines, END])
 
 
@@ -94,15 +96,24 @@ def _others(claims: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _unequal_steps(result: Mapping[str, Any]) -> list[str]:
-    """A line where trained arms took different numbers of steps (a stage was promoted early)."""
-    steps = {arm: found for arm, found in result["arm_steps"].items() if any(found)}
-    if len({tuple(found) for found in steps.values()}) < 2:
+def _notes(result: Mapping[str, Any]) -> list[str]:
+    """What a reader must know beside the rows: arms that differ in cost, items left out."""
+    notes = _unequal(result, "steps") + _unequal(result, "rollouts")
+    for name, number in result.get("skipped", {}).items():
+        notes.append(f"of evaluation {name}, up to {number} items of a run could not be shown")
+    return notes
+
+
+def _unequal(result: Mapping[str, Any], what: str) -> list[str]:
+    """A line where trained arms took other numbers of steps or rollouts (a stage promoted early,
+    groups drawn again); those of which nothing is known are left out."""
+    known = {arm: f for arm, f in result.get(f"arm_{what}", {}).items() if any(f)}
+    if len({tuple(found) for found in known.values()}) < 2:
         return []
     told = ", ".join(
-        f"{arm} {' to '.join(map(str, sorted({f[0], f[-1]})))}" for arm, f in steps.items()
+        f"{arm} {' to '.join(map(str, sorted({f[0], f[-1]})))}" for arm, f in known.items()
     )
-    return [f"  steps are not equal: {told}"]
+    return [f"{what} are not equal: {told}"]
 
 
 def _mean(claim: Mapping[str, Any], arm: str) -> str:
@@ -115,7 +126,10 @@ def _difference(claim: Mapping[str, Any]) -> str:
 
 
 def _verdict(claim: Mapping[str, Any]) -> str:
-    return str(claim["verdict"]) if claim["difference_ci95"][0] is not None else "-"
+    found = str(claim["verdict"]) if claim["difference_ci95"][0] is not None else "-"
+    if claim.get("added"):
+        return f"{found} (added {claim['added']})"
+    return f"{found} (claim newer than its runs)" if claim.get("prior") is False else found
 
 
 def signed(value: float | None, sign: str = "+") -> str:

@@ -15,6 +15,7 @@ from mmrl.eval.replicate.claims import Paper, load_claims
 from mmrl.eval.replicate.fresh import rerun
 from mmrl.eval.replicate.keys import (
     arm_key,
+    claim_digest,
     code_digest,
     digest,
     line_key,
@@ -23,8 +24,9 @@ from mmrl.eval.replicate.keys import (
 )
 from mmrl.eval.replicate.log import append, log_path, read_log
 from mmrl.eval.replicate.result import make_result
+from mmrl.eval.replicate.rollouts import count
 from mmrl.eval.replicate.run import outcome, plan, run_mechanisms
-from mmrl.eval.replicate.table import as_text, write_table
+from mmrl.eval.replicate.table import as_markdown, as_text, write_table
 from mmrl.methods.base import METHODS
 
 ROOT = Path(__file__).parents[3]
@@ -39,7 +41,7 @@ def toy(folder: Path, **parts: Any) -> Paper:
     return load_claims(papers.write(folder / "toy", **parts), least_items=4)
 
 
-def log_arms(paper: Paper, values: dict[str, list[float]], *, first: int = 0) -> None:
+def log_arms(paper: Paper, values: dict[str, list[float]], *, first: int = 0, **more: Any) -> None:
     """Lines as a run writes them: test.iou and the length (0, 1, …) of each arm and seed."""
     code = code_digest(paper.folder / "measures.py")
     for arm, found in values.items():
@@ -60,6 +62,7 @@ def log_arms(paper: Paper, values: dict[str, list[float]], *, first: int = 0) ->
                 "seconds": {"train": 6.0, "evaluate": 3.0},
                 "versions": {"mmrl": "0.1.0"},
                 "date": "2026-01-01T00:00:00+00:00",
+                **more,
             }
             append(log_path(paper), line)
 
@@ -100,6 +103,86 @@ def test_a_result_is_made_from_the_log_alone(tmp_path: Path) -> None:
     assert result["versions"]["mmrl"] == "0.1.0"
     # the arms' lines are older than the entry, the mechanism's are of the present code
     assert result["versions"]["code"] == f"{project_code()}, unknown"
+
+
+def test_a_measure_of_too_few_items_is_no_result(tmp_path: Path) -> None:
+    paper = toy(tmp_path)  # at least 4 items
+    run_mechanisms(paper, range(5))
+    log_arms(paper, FULL, counts={"test": {"iou": 4}})
+    full = outcome(paper, range(5))
+    assert full.why_not == ""
+    # of the function and of the mechanism it is not known
+    assert [c["items"] for c in full.result["claims"]] == [4, None, None]
+    log_arms(paper, {"plain": [0.3]}, first=2, counts={"test": {"iou": 3}})
+    few = outcome(paper, range(5))
+    assert few.stored is None
+    assert few.result["claims"][0]["items"] == 3
+    assert few.why_not == (
+        "preliminary: claim better rests on 3 items in one of its runs, wanted at least 4 "
+        "(not every item has the measure): raise evaluations.test.items"
+    )
+    log_arms(paper, {"plain": [0.3]}, first=2, counts={"test": {"accuracy": 4}})  # none has it
+    assert "rests on 0 items" in outcome(paper, range(5)).why_not
+
+
+def test_lines_older_than_the_counts_pass(tmp_path: Path) -> None:
+    paper = toy(tmp_path)
+    log_arms(paper, FULL)
+    run_mechanisms(paper, range(5))
+    found = outcome(paper, range(5))
+    assert (found.why_not, found.result["claims"][0]["items"]) == ("", None)
+
+
+def test_skipped_items_are_told(tmp_path: Path) -> None:
+    paper = toy(tmp_path)
+    log_arms(paper, {"steep": [0.1], "plain": [0.1]})
+    log_arms(paper, {"plain": [0.2]}, first=1, skipped={"test": 2})
+    result = make_result(paper, read_log(paper), range(2))
+    assert result["skipped"] == {"test": 2}
+    words = "f evaluation test, up to 2 items of a run could not be shown"
+    assert f"  o{words}" in as_text("toy", result)
+    assert f"\nO{words}.\n" in as_markdown(result)
+
+
+def test_a_claim_that_is_newer_than_its_runs_says_so(tmp_path: Path) -> None:
+    paper = toy(tmp_path / "a")
+    names = {claim.name: claim_digest(claim) for claim in paper.claims}
+
+    def priors(**more: Any) -> list[bool | None]:
+        log_arms(paper, {"steep": [0.1, 0.2], "plain": [0.1, 0.2]}, **more)
+        found = make_result(paper, read_log(paper), range(2))
+        text = as_text("toy", found)
+        assert ("claim newer than its runs" in text) == (found["claims"][0]["prior"] is False)
+        return [claim["prior"] for claim in found["claims"]]
+
+    assert priors() == [None, None, None]  # lines that are older than the entry
+    assert priors(claims=names) == [True, True, None]
+    assert priors(claims={"short": names["short"]}) == [False, True, None]
+    assert priors(claims={**names, "better": "another"}) == [False, True, None]
+
+
+def test_the_digest_of_a_claim_is_of_measure_arms_and_direction(tmp_path: Path) -> None:
+    data = papers.claims()
+    before = [claim_digest(claim) for claim in toy(tmp_path / "a", given=data).claims]
+    data["claims"][0] |= {"claim": "In other words.", "source": "Table 2", "added": "later"}
+    data["claims"][1]["direction"] = "up"
+    data["claims"][2]["function"] = "measures.py:length"
+    after = [claim_digest(claim) for claim in toy(tmp_path / "b", given=data).claims]
+    assert [a == b for a, b in zip(after, before, strict=True)] == [True, False, False]
+
+
+def test_an_added_claim_is_told_behind_its_verdict(tmp_path: Path) -> None:
+    data = papers.claims()
+    data["claims"][0]["added"] = "after the seeds, from their values"
+    paper = toy(tmp_path, given=data)
+    log_arms(paper, FULL, claims={})
+    run_mechanisms(paper, range(5))
+    result = outcome(paper, range(5)).result
+    assert result["claims"][0]["added"] == "after the seeds, from their values"
+    assert result["claims"][0]["prior"] is False
+    assert "shown (added after the seeds, from their values)" in as_text("toy", result)
+    assert "| shown (added after the seeds, from their values) |" in as_markdown(result)
+    assert "| not shown (claim newer than its runs) |" in as_markdown(result)  # the other one
 
 
 def test_a_difference_on_the_other_side_is_opposite(tmp_path: Path) -> None:
@@ -323,7 +406,33 @@ def test_arms_of_other_lengths_are_told(tmp_path: Path) -> None:
     result = make_result(paper, read_log(paper), range(2))
     assert "steps are not equal" not in as_text("toy", result)
     result["arm_steps"]["plain"] = [2, 5]
-    assert "steps are not equal: steep 2, plain 2 to 5" in as_text("toy", result)
+    assert "  steps are not equal: steep 2, plain 2 to 5" in as_text("toy", result)
+    assert "\nSteps are not equal: steep 2, plain 2 to 5." in as_markdown(result)
+
+
+def test_arms_with_other_numbers_of_rollouts_are_told(tmp_path: Path) -> None:
+    paper = toy(tmp_path)
+    log_arms(paper, {"steep": [0.1, 0.2]}, rollouts=32)
+    log_arms(paper, {"plain": [0.1, 0.2]}, rollouts=32)
+    log_arms(paper, {"blind": [0.1, 0.2]})  # lines older than the entry
+    log_arms(paper, {"untouched": [0.1, 0.2]}, rollouts=0)
+    result = make_result(paper, read_log(paper), range(2))
+    assert "rollouts are not equal" not in as_text("toy", result)
+    log_arms(paper, {"plain": [0.2]}, first=1, rollouts=48)
+    result = make_result(paper, read_log(paper), range(2))
+    assert "  rollouts are not equal: steep 32, plain 32 to 48" in as_text("toy", result)
+    assert "\nRollouts are not equal: steep 32, plain 32 to 48." in as_markdown(result)
+
+
+def test_rollouts_are_counted_from_what_each_step_drew() -> None:
+    records = [
+        {"kind": "step", "stage": "filter", "draws": 10.0, "skipped/media": 2.0},  # 8 x 4
+        {"kind": "step", "stage": "rl", "draws": 3.0},  # 3 x 8
+        {"kind": "step", "stage": "rl"},  # nothing was drawn
+        {"kind": "step", "stage": "cold", "draws": 9.0},  # sft: no completions
+        {"kind": "eval", "step": 3},
+    ]
+    assert count(records, {"filter": 4, "rl": 8}) == 56
 
 
 def test_an_arm_with_another_method_leaves_behind_what_that_one_lacks(tmp_path: Path) -> None:

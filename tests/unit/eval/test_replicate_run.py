@@ -87,6 +87,9 @@ def test_broken_off_and_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert again.result == found.result
     plain = next(r for r in logged(folder) if r.get("arm") == "plain")
     assert (plain["steps"], plain["items"], plain["pilot"]) == (2, {"test": 4}, False)
+    assert plain["rollouts"] == 8  # 2 steps x 2 prompts x 2
+    assert plain["counts"]["test"]["iou"] == 4
+    assert set(plain["claims"]) == {"better", "short", "sum"}
     assert plain["measures"]["test.iou"] == plain["estimates"]["test"]["iou"]
     assert plain["measures"]["measures.py:length"] == plain["estimates"]["test"]["length"]
     assert figures(folder)["plain_0"] != figures(folder)["steep_0"]
