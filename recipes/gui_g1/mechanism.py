@@ -1,22 +1,29 @@
 """GUI-G1's parts on fixed rollouts: where they push the size of boxes, and who is weighed.
 
-No model is trained: boxes are drawn around reference boxes, as a model writes them whose
-first corner is about right and whose sides are right but for a factor.
+No model is trained. The pull on sizes is of boxes drawn around reference boxes, as a model writes
+them whose first corner is about right and whose sides are right but for a factor; weights are those
+of questions of the recipe's own world.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
+from mmrl.config.load import load_recipe
 from mmrl.credit.group import centred
 from mmrl.credit.size_weights import size_weight
+from mmrl.data.registry import open_data
+from mmrl.methods.base import method_spec
+from mmrl.methods.gui_g1 import GuiG1
 from mmrl.parse.boxes import Box, box_iou
 from mmrl.parse.points import box_centre, in_box
 from mmrl.rewards.box_size import edge_nearness
 
+RECIPE = Path(__file__).with_name("tiny.yaml")
 GROUPS, GROUP_SIZE = 512, 8
 
 
@@ -39,10 +46,17 @@ def size_pull(seed: int) -> Mapping[str, float]:
 
 
 def small_share(seed: int) -> Mapping[str, float]:
-    """Share of the weight that the third of questions with the smallest boxes has."""
-    rng = np.random.default_rng([seed, 15810])
-    shares = sorted(_area(_gold(rng)) / 1e4 for _ in range(GROUPS))
-    weights = [size_weight(s, shares[0], shares[-1], "inverse") for s in shares]
+    """Share of the weight that the third of questions with the smallest boxes has.
+
+    512 training questions of tiny.yaml's world, weighed by its method's settings.
+    """
+    run = load_recipe(RECIPE).run
+    spec = method_spec(run.method)
+    assert isinstance(spec, GuiG1) and spec.shares and spec.weigh in ("inverse", "log")
+    world = open_data(run.data[0].given(), "train", seed)
+    # reference boxes of drawn worlds are in norm_100: 1e4 is the whole picture
+    shares = sorted(_area(world[i].target) / 1e4 for i in range(GROUPS))
+    weights = [size_weight(share, *spec.shares, spec.weigh) for share in shares]
     third = len(shares) // 3
     return {"weighted": sum(weights[:third]) / sum(weights), "unweighted": third / len(shares)}
 
