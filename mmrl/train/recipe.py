@@ -18,7 +18,7 @@ from mmrl.media.plan import MediaBudget
 from mmrl.methods.base import MethodSpec, method_spec
 from mmrl.tasks.base import TASKS
 from mmrl.train.rewards import with_rewards
-from mmrl.train.staged import check_collected, check_stage, worlds_named
+from mmrl.train.staged import check_collected, check_reference, check_stage, worlds_named
 
 
 def stages_of(run: Run) -> tuple[StageConfig, ...]:
@@ -51,6 +51,7 @@ def check_recipe(loaded: LoadedRun) -> None:
     for i, name in enumerate(names):
         if name in names[:i]:
             raise loaded.located(f"stages.{i}.name", f'two stages are called "{name}"')
+    has_reference = False
     for i, stage in enumerate(stages_of(run)):
         entries = stage_data(run, stage)
         prefix = f"stages.{i}.data" if stage.data else "data"
@@ -60,11 +61,14 @@ def check_recipe(loaded: LoadedRun) -> None:
         stage_optimizer(run, stage)
         if stage.kind != "sft":
             spec = stage_spec(loaded, stage)
-            for task in worlds_named(run, entries):
-                spec.build(with_rewards(loaded, stage, i, TASKS.get(task)))
+            worlds = worlds_named(run, entries)
+            built = [spec.build(with_rewards(loaded, stage, i, TASKS.get(w))) for w in worlds]
         if stage.promote is not None:
             _check_entries(loaded, stage.promote.data, f"stages.{i}.promote.data", "test")
         check_stage(loaded, i)
+        check_reference(loaded, i, is_kept=has_reference)
+        if stage.kind == "rl":  # tasks of rows are known when they are read: taken to keep one
+            has_reference |= not built or any(method.needs_reference for method in built)
     _check_entries(loaded, run.eval.data, "eval.data", "test")
     _check_budgets(run)
 

@@ -31,6 +31,7 @@ from mmrl.train.rewards import found_beside, with_rewards
 from mmrl.train.score import Scorer
 from mmrl.train.sft import SFT_TERM, DemonstrationCollector
 from mmrl.train.stage_data import StageData
+from mmrl.train.staged import no_reference
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,6 +71,8 @@ class Stage:
         if carried and not self.config.reset_optimizer:
             self.optimizer.load_tensors(carried["optimizer"])
         states = carried.get("parts", {})
+        if "reference" in self.stateful and self._wants("reference") and "reference" not in states:
+            raise ConfigError(no_reference(self.config))
         for path, state in states.items():
             if path in self.stateful and self._wants(path):
                 self.stateful[path].load_state_dict(state)

@@ -81,6 +81,21 @@ def check_stage(loaded: LoadedRun, index: int) -> None:
         _check_promote(loaded, stage, stage.promote, f"{key}.promote")
 
 
+def check_reference(loaded: LoadedRun, index: int, *, is_kept: bool) -> None:
+    """ConfigError for a stage that carries a reference which no stage before it can have kept."""
+    stages = loaded.run.stages
+    if stages and stages[index].reference == "carry" and not is_kept:
+        raise loaded.located(f"stages.{index}.reference", no_reference(stages[index]))
+
+
+def no_reference(stage: StageConfig) -> str:
+    """What is wrong with `reference: carry` where there is none, and what to do."""
+    return (
+        f'stage "{stage.name}" carries the reference of an earlier stage, and none keeps one: give '
+        "an earlier stage of kind rl a KL term (method.beta above 0), or say reference: renew"
+    )
+
+
 def _check_collect(loaded: LoadedRun, stage: StageConfig, key: str) -> None:
     if not _FOLDER_NAME.match(stage.name):
         wanted = "a collect stage is also a folder: letters, digits, _ and - only"

@@ -338,6 +338,14 @@ def test_the_reference_is_kept_anew_or_carried_through_stages_without_one(policy
         assert kl == 0.0 if reference == "renew" else kl > 1e-4
 
 
+def test_a_reference_that_no_stage_of_rows_kept_is_not_renewed_in_silence(policy, tmp_path):
+    method = {"name": "grpo", "group_size": 4}
+    first = {"name": "first", "steps": 1}
+    last = {"name": "last", "steps": 1, "reference": "carry", "method": {"beta": 0.1}}
+    with pytest.raises(ConfigError, match=r'"last" carries the reference .* say reference: renew'):
+        run(tmp_path, first, last, method=method)
+
+
 def test_companions_pass_through_a_collect_stage(policy, tmp_path):
     method = {"name": "followed", "group_size": 4}
     for start, steps in (("carry", 3), ("initial", 1)):
@@ -438,6 +446,8 @@ RULE = {"measure": "accuracy", "above": 0.8, "times": 2, "every": 2}
         (1, {"collect": {"keep": {"low": 1.0}}}, "stages.1.collect.keep: no pass rate lies above"),
         (1, {"name": "a/b"}, "a collect stage is also a folder"),
         (1, {"draw": "weighted"}, "stages.1.draw: a collect stage draws every sample once"),
+        (0, {"reference": "carry"}, 'stages.0.reference: stage "cold" carries the reference of'),
+        (2, {"reference": "carry"}, "none keeps one: give an earlier stage of kind rl a KL term"),
         (0, {"collect": {}}, "stages.0.collect: belongs to kind collect; this is sft"),
         (0, {"promote": {**RULE, "measure": "iuo"}}, 'no measure "iuo". Did you mean "iou"'),
         (0, {"promote": {**RULE, "every": 3}}, "take 6 steps; the stage has 4"),
