@@ -2,6 +2,7 @@
 
 A layout says which columns play which part when the field map is silent, and how a question and an
 answer are taken out of them. Options that the question does not list are put under it, lettered.
+Media stand before the question, pictures before clips unless the data set says `media_first`.
 Everything that is no medium also arrives in `Sample.meta`.
 """
 
@@ -217,7 +218,8 @@ def _media(
             return ()
         return media_refs(values["videos"], kind, root, where)
     images = media_refs(values.get("images"), "image", root, where)
-    return images + media_refs(values.get("videos"), "video", root, where)
+    videos = media_refs(values.get("videos"), "video", root, where)
+    return videos + images if spec.media_first == "videos" else images + videos
 
 
 def _without_placeholders(text: str, media: Sequence[MediaRef], where: str) -> str:

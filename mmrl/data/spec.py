@@ -68,6 +68,8 @@ class DatasetSpec(Section):
     answer_form: AnswerForm = "as_is"
     """How the answer column becomes the target: `text`, parsed `json`, `letters` ("(B),(C)" is
     "B,C"), or a 0-based option `index` turned into its letter."""
+    media_first: Literal["images", "videos"] = "images"
+    """What a prompt shows first of a row that has pictures and clips."""
     media_root: str | None = None
     """Folder (relative to the YAML) that media paths start from; default: the source's folder."""
     coord_space: CoordSpace | None = None

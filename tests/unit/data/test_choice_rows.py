@@ -185,7 +185,7 @@ def test_seed_bench_r1_in_the_form_of_its_training_and_its_levels(convert, tmp_p
     for sample in (first, second):
         assert options_of(sample)["ABCD".index(sample.target)] == "open"
         assert len(set(options_of(sample))) == 4 and moves(sample)
-    assert [m.kind for m in first.media] == ["image", "video"]
+    assert [m.kind for m in first.media] == ["video", "image"]  # what was done, what is seen
     assert [m.kind for m in second.media] == ["image"]
     (third,) = all_of(path, "level1")
     assert third.target == "C" and options_of(third) == ("aaa", "bbb", "ccc", "ddd")

@@ -259,6 +259,16 @@ def test_placeholders_inside_a_sentence_become_numbers(tmp_path):
 # ---- media
 
 
+def test_pictures_stand_before_clips_unless_the_data_set_says_otherwise(tmp_path):
+    row = {"question": "q", "answer": "x", "images": ["a.png", "b.png"], "videos": ["c.mp4"]}
+    usual = open_dataset(make(tmp_path, [row]))[0]
+    assert [m.path.name for m in usual.media] == ["a.png", "b.png", "c.mp4"]
+    clips = open_dataset(make(tmp_path, [row], media_first="videos"))[0]
+    assert [m.path.name for m in clips.media] == ["c.mp4", "a.png", "b.png"]
+    with pytest.raises(ConfigError, match=r"media_first: .*images.*videos"):
+        open_dataset(make(tmp_path, [row], media_first="clips"))
+
+
 def test_media_paths_may_not_leave_their_folder(tmp_path):
     for bad in ("../secret.png", "a/../../secret.png"):
         path = make(tmp_path, [{"question": "q", "answer": "a", "image": bad}])

@@ -109,7 +109,10 @@ def test_seed_bench_r1_becomes_its_training_rows_and_three_levels(tmp_path, caps
     for split in ("train", "level1", "level2", "level3"):
         (sample,) = (open_dataset(path, split)[i] for i in range(1))
         assert options_of(sample)["ABCD".index(sample.target)] in ("open", "ccc")
-        assert [m.kind for m in sample.media] == ["image", "video"]
+        assert [m.kind for m in sample.media] == ["video", "image"]
+        (message,) = TASKS.get(sample.task).messages(sample)
+        assert [part["type"] for part in message["content"]] == ["video", "image", "text"]
+        assert "inside <think>" in message["content"][-1]["text"]
 
 
 def test_what_is_missing_is_said_in_words(tmp_path, monkeypatch):
