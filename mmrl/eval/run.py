@@ -6,7 +6,7 @@ A sample's seeds depend on the sample alone, so two evaluations of one run are p
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from mmrl.errors import MediaError, PolicyError
 from mmrl.eval.measures import Estimate, estimate
 from mmrl.seeds import seed_of
 from mmrl.tasks.base import TASKS, Task
-from mmrl.types import Rollout, Sample, Verdict
+from mmrl.types import Prompt, Rollout, Sample, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +111,14 @@ def evaluate_samples(
     Measures of an item: `<score>` mean over the first `samples` completions, `<score>_best<k>` the
     best of `best_of`, `<score>_greedy`, each further measure of the task, `accuracy` (score at or
     above the task's threshold), `format`, `length` in tokens. Samples whose media cannot be read
-    or that are too long are named in `skipped`.
+    or that are too long are named in `skipped`. `progress` is told equally often on every rank.
     """
     items: list[Item] = []
     skipped: dict[str, str] = {}
-    draws = max(config.samples, config.best_of)
     mine = samples[ranks.index :: ranks.size] if ranks else samples
-    for batch in _chunks(mine, config.batch_prompts):
+    most = samples[:: ranks.size] if ranks else samples  # of the first rank: no other has more
+    for start in range(0, len(most), config.batch_prompts):
+        batch = mine[start : start + config.batch_prompts]
         usable, prompts = [], []
         for sample in batch:
             try:
@@ -126,17 +127,8 @@ def evaluate_samples(
                 skipped[sample.id] = str(error)
                 continue
             usable.append(sample)
-        seeds = [[seed_of(seed, "eval", s.id, k) for k in range(draws)] for s in usable]
-        sampled = models.sample(
-            usable, prompts, seeds=seeds, temperature=config.temperature, policy_step=step
-        )
-        greedy: Sequence[Sequence[Rollout]] = [[] for _ in usable]
-        if config.greedy:
-            greedy = models.sample(
-                usable, prompts, seeds=[[0]] * len(usable), temperature=0.0, policy_step=step
-            )
-        for sample, rollouts, best in zip(usable, sampled, greedy, strict=True):
-            items.append(_item(sample, rollouts, best, config))
+        if usable:
+            items.extend(_items(usable, prompts, models, config, seed=seed, step=step))
         models.forget()
         progress(len(items) + len(skipped), len(mine))
     if ranks:
@@ -154,6 +146,31 @@ def measure_names(task: Task, config: EvalConfig) -> list[str]:
     if config.greedy:
         names.append(f"{name}_greedy")
     return [*names, f"weighted_{name}"] if task.weight is not None else names
+
+
+def _items(
+    samples: Sequence[Sample],
+    prompts: Sequence[Prompt],
+    models: Any,
+    config: EvalConfig,
+    *,
+    seed: int,
+    step: int,
+) -> list[Item]:
+    draws = range(max(config.samples, config.best_of))
+    seeds = [[seed_of(seed, "eval", s.id, k) for k in draws] for s in samples]
+    sampled = models.sample(
+        samples, prompts, seeds=seeds, temperature=config.temperature, policy_step=step
+    )
+    greedy: Sequence[Sequence[Rollout]] = [[] for _ in samples]
+    if config.greedy:
+        greedy = models.sample(
+            samples, prompts, seeds=[[0]] * len(samples), temperature=0.0, policy_step=step
+        )
+    return [
+        _item(sample, rollouts, best, config)
+        for sample, rollouts, best in zip(samples, sampled, greedy, strict=True)
+    ]
 
 
 def _item(
@@ -218,8 +235,3 @@ def _estimates(items: Sequence[Item]) -> dict[str, Estimate]:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _chunks(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:
-    for start in range(0, len(samples), size):
-        yield samples[start : start + size]

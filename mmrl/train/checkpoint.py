@@ -55,12 +55,15 @@ class Checkpoints:
         _save(aside / "parts.safetensors", tensors)
         state = {**snapshot.state, "step": snapshot.step, "parts": plain}
         _write(aside / "state.json", json.dumps(state))
+        old = self.folder / f".old-{snapshot.step:06d}"
         if final.exists():
-            shutil.rmtree(final)
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(final, old)
         os.replace(aside, final)
         _flush_folder(self.folder)
-        for old in self.steps()[: -self.keep]:
-            shutil.rmtree(self.folder / f"{_PREFIX}{old:06d}")
+        shutil.rmtree(old, ignore_errors=True)
+        for step in self.steps()[: -self.keep]:
+            shutil.rmtree(self.folder / f"{_PREFIX}{step:06d}")
         return final
 
     def steps(self) -> list[int]:
@@ -70,11 +73,22 @@ class Checkpoints:
         names = (p.name for p in self.folder.iterdir() if (p / "state.json").is_file())
         return sorted(int(n.removeprefix(_PREFIX)) for n in names if n.startswith(_PREFIX))
 
+    def clean(self) -> None:
+        """Removes what a broken `save` left; for one process, before any looks for `latest`.
+
+        A checkpoint that was moved away and not yet replaced is moved back.
+        """
+        for half in self.folder.glob(".writing-*"):
+            shutil.rmtree(half)
+        for old in self.folder.glob(".old-*"):
+            final = self.folder / f"{_PREFIX}{old.name.removeprefix('.old-')}"
+            if final.exists():
+                shutil.rmtree(old)
+            else:
+                os.replace(old, final)
+
     def latest(self) -> Snapshot | None:
-        """The newest whole checkpoint, or None; leftovers of a broken write are removed."""
-        if self.folder.is_dir():
-            for leftover in self.folder.glob(".writing-*"):
-                shutil.rmtree(leftover)
+        """The newest whole checkpoint, or None."""
         steps = self.steps()
         return self.load(steps[-1]) if steps else None
 

@@ -53,6 +53,8 @@ class Session:
         self.checkpoints = Checkpoints(folder.path / "checkpoints", keep=self.run.checkpoint.keep)
         self.progress = Progress()
         self.interrupted = False
+        """Whether all ranks have agreed to leave, because of Ctrl-C."""
+        self._signals = Signals()
         self._carried: Mapping[str, Any] = {}
         self._initial: Mapping[str, torch.Tensor] = {}
         self._promotion_samples: dict[int, list[Sample]] = {}
@@ -61,7 +63,7 @@ class Session:
     def train(self) -> Progress:
         """All stages to the end, the time limit, an early stop or Ctrl-C."""
         self._began = time.perf_counter()
-        snapshot = self.checkpoints.latest()
+        snapshot = self._latest()
         if any(s.start == "initial" for s in self.stages):
             self._initial = self.models.policy.trainable_state()
         self._restore(snapshot)
@@ -73,14 +75,13 @@ class Session:
             resumed=snapshot is not None,
         )
         self._tell(lambda o: o.on_start(info))
-        with Signals(self):
+        with self._signals:
             if snapshot is None:
                 self._evaluate()
             while self.progress.stage < len(self.stages) and not self._is_over:
                 self._run_stage(snapshot)
                 snapshot = None
-            if self.progress.eval_pending:
-                self._finish_pending()
+            self._finish_pending()
         self._count_time()
         return self.progress
 
@@ -112,8 +113,7 @@ class Session:
             stage.carry_over(self._carried)
         if progress.promote_pending:
             self._settle(stage, config)
-        if progress.eval_pending:
-            self._finish_pending()
+        self._finish_pending()
         while not self._is_done(config) and not self._is_over:
             self._step(stage, config)
         self._carried = stage.carried()
@@ -146,6 +146,7 @@ class Session:
         progress.stage_step += 1
         self._check_empty(report)
         self._check_time()
+        self._agree()
         rule = config.promote
         due = rule is not None and progress.stage_step % rule.every == 0
         progress.promote_pending = due and not progress.stopped
@@ -156,7 +157,8 @@ class Session:
     def _settle(self, stage: Stage, config: StageConfig) -> None:
         """Promotion, checkpoint and evaluation behind a step, as they are due.
 
-        Ctrl-C leaves a promotion pending in the checkpoint; resuming comes here again.
+        Ctrl-C leaves a promotion or an evaluation pending in the checkpoint; resuming comes here
+        again.
         """
         progress = self.progress
         if progress.promote_pending and not self.interrupted:
@@ -169,10 +171,15 @@ class Session:
         at_eval = bool(every and progress.step % every == 0)
         progress.eval_pending = is_last or (at_eval and not progress.promote_pending)
         save_every = self.run.checkpoint.every
-        if is_last or self.interrupted or (save_every and progress.step % save_every == 0):
+        at_save = bool(save_every and progress.step % save_every == 0)
+        is_saved = is_last or at_save or self.interrupted
+        if is_saved:
             self._save(stage)
         if progress.eval_pending and not self.interrupted:
             self._finish_pending()
+            self._agree()
+            if self.interrupted and not is_saved:
+                self._save(stage)
 
     def _end_stage(self, config: StageConfig) -> None:
         """Notes what became of the stage, and tells it in recipes that name their stages."""
@@ -221,6 +228,15 @@ class Session:
         if limit is not None and self._seconds_so_far() >= limit:
             self.progress.stopped = f"time limit of {limit:g} s"
 
+    def _agree(self) -> None:
+        """Lets all ranks break off, or none: signals and clocks are each rank's own.
+
+        A rank that left by itself would stand at a barrier while the others gather, for ever.
+        """
+        told = self.ranks.gather([(self._signals.arrived, self.progress.stopped)])
+        self.interrupted = any(arrived for arrived, _ in told)
+        self.progress.stopped = next((why for _, why in told if why), "")
+
     # evaluation
 
     def _promote(self, config: StageConfig) -> None:
@@ -243,9 +259,9 @@ class Session:
         self._tell(lambda o: o.on_promotion(found, seconds))
 
     def _finish_pending(self) -> None:
-        if not self._evaluate():
-            return
-        self.progress.eval_pending = False
+        """The evaluation that is due, if one is; broken off by Ctrl-C, it stays pending."""
+        if self.progress.eval_pending and not self.interrupted and self._evaluate():
+            self.progress.eval_pending = False
 
     def _evaluate(self) -> bool:
         """Evaluates at the current step and lets the best be kept; False when broken off."""
@@ -295,6 +311,8 @@ class Session:
             self.models.forget()
 
     def _eval_progress(self, done: int, total: int) -> None:
+        """Comes as often on every rank, so that it may ask them all."""
+        self._agree()
         if self.interrupted:
             raise BrokenOff
         self._tell(lambda o: o.on_progress("evaluating", done, total))
@@ -337,11 +355,21 @@ class Session:
             )
         self.ranks.barrier()
 
+    def _latest(self) -> Snapshot | None:
+        """The newest checkpoint, once the first rank has removed what came after it."""
+        if self.ranks.is_first:
+            self.checkpoints.clean()
+        self.ranks.barrier()
+        snapshot = self.checkpoints.latest()
+        if self.ranks.is_first:
+            self.folder.cut_back(
+                snapshot.state["logs"] if snapshot else {},
+                next_step=snapshot.step if snapshot else 0,
+            )
+        self.ranks.barrier()
+        return snapshot
+
     def _restore(self, snapshot: Snapshot | None) -> None:
-        self.folder.cut_back(
-            snapshot.state["logs"] if snapshot else {},
-            next_step=snapshot.step if snapshot else 0,
-        )
         if snapshot is None:
             return
         self.progress = Progress(**snapshot.state["progress"])

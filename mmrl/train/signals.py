@@ -12,10 +12,13 @@ class BrokenOff(Exception):
 
 
 class Signals:
-    """Inside, a signal sets `session.interrupted`; a second one raises KeyboardInterrupt."""
+    """Inside, a signal sets `arrived`; a second one raises KeyboardInterrupt.
 
-    def __init__(self, session: Any) -> None:
-        self.session = session
+    It comes to each process by itself: what to do of it is for all ranks to decide together.
+    """
+
+    def __init__(self) -> None:
+        self.arrived = False
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> None:
@@ -30,6 +33,6 @@ class Signals:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.session.interrupted:
+        if self.arrived:
             raise KeyboardInterrupt
-        self.session.interrupted = True
+        self.arrived = True

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -41,14 +46,46 @@ def test_only_the_newest_are_kept(tmp_path):
     assert checkpoints.steps() == [2, 3]
 
 
-def test_a_broken_write_is_invisible_and_removed(tmp_path):
+def test_a_broken_write_is_invisible_and_removed_by_the_process_that_cleans(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
     checkpoints.save(snapshot(1))
     (tmp_path / ".writing-000002").mkdir()
     (tmp_path / ".writing-000002" / "policy.safetensors").write_bytes(b"half")
     back = checkpoints.latest()
     assert back is not None and back.step == 1
+    assert (tmp_path / ".writing-000002").exists()  # several processes look at once
+    checkpoints.clean()
     assert not (tmp_path / ".writing-000002").exists()
+
+
+@pytest.mark.parametrize("kill", [1, 2, 3, 4, 5])
+def test_saving_a_step_again_leaves_it_whole_wherever_it_is_killed(kill, tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(snapshot(7))
+    calls: list[str] = []
+
+    def dies(inner):
+        def wrapped(path, *arguments, **options):
+            calls.append(Path(path).name)
+            if len(calls) == kill:
+                if inner is shutil_rmtree:
+                    (Path(path) / "policy.safetensors").unlink(missing_ok=True)  # half deleted
+                raise KeyboardInterrupt
+            return inner(path, *arguments, **options)
+
+        return wrapped
+
+    shutil_rmtree = shutil.rmtree
+    again = replace(snapshot(7), policy={"w": torch.zeros(2)})
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(os, "replace", dies(os.replace))
+        patched.setattr(shutil, "rmtree", dies(shutil.rmtree))
+        checkpoints.save(again)
+    checkpoints.clean()
+    back = checkpoints.latest()
+    assert back is not None and back.step == 7, calls
+    assert back.policy["w"].tolist() == ([7.0, 7.0] if kill < 5 else [0.0, 0.0])
+    assert [p.name for p in tmp_path.iterdir()] == ["step-000007"]
 
 
 def test_nothing_saved_is_none(tmp_path):

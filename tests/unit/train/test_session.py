@@ -219,6 +219,38 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(policy, tmp_path, monkeypatch
     assert without_times(records(tmp_path, "step")) == whole
 
 
+@pytest.mark.parametrize(
+    ("moment", "evaluated"), [("_eval_progress", [0, 2]), ("_keep_best", [0, 2, 4])]
+)
+def test_ctrl_c_in_an_evaluation_loses_no_step(moment, evaluated, policy, tmp_path, monkeypatch):
+    import os
+    import signal
+
+    from mmrl.train.session import Session
+
+    settings = {"eval__every": 2, "eval__batch_prompts": 1, "checkpoint__every": 50}
+    run(tmp_path, **settings)
+    whole = without_times(records(tmp_path, "step") + records(tmp_path, "eval"))
+    inner, calls = getattr(Session, moment), []
+
+    def interrupts(self, *arguments):
+        if self.progress.step == 4:
+            calls.append(1)
+            if len(calls) == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+        inner(self, *arguments)
+
+    monkeypatch.setattr(Session, moment, interrupts)
+    assert run(tmp_path, fresh=True, **settings).interrupted
+    assert len(calls) == 1  # no further prompt of the evaluation is sampled
+    assert [r["step"] for r in records(tmp_path, "eval")] == evaluated
+    assert (tmp_path / "run" / "checkpoints" / "step-000004").is_dir()
+    monkeypatch.setattr(Session, moment, inner)
+    assert not run(tmp_path, **settings).interrupted
+    again = without_times(records(tmp_path, "step") + records(tmp_path, "eval"))
+    assert again == whole
+
+
 def test_the_time_limit_ends_with_a_checkpoint_and_a_last_evaluation(policy, tmp_path):
     summary = run(tmp_path, train__time_limit_s=1e-6).summary
     assert summary["steps"] == 1 and summary["stopped"] == "time limit of 1e-06 s"
