@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from builders import CLOCK, a_group, a_sample, alone, answered
 
+from mmrl.data.registry import open_data
 from mmrl.errors import ConfigError, DataError
 from mmrl.methods.base import method_spec
 from mmrl.tasks.base import TASKS
 from mmrl.train.score import Scorer
 from mmrl.types import Group, Sample
 
+ROOT = Path(__file__).parents[2]
 SPANS = ("[1, 3]", "[2, 4]", "[5, 6]", "from 1 to 3")
 """tIoU with [1, 3]: 1, 1/3, 0, 1; the last has not the form of a span alone."""
 
@@ -98,6 +104,28 @@ def test_the_nearest_of_several_spans_counts():
     sample = sample_of("choice", "B", glue=[[1.0, 3.0], [5.0, 6.0]])
     found, _ = scored("choice", sample, ("B. [5, 6]", "B. [1, 3]", "B", "B."), span_column="glue")
     assert found.parts["when"] == (1.0, 1.0, 0.0, 0.0)
+
+
+def test_nextgqa_grounded_rows_are_asked_for_both_and_paid_for_both(tmp_path):
+    """Two of the four real rows are negated; the first of the others is C, seen five times."""
+    script, rows = ROOT / "datasets_cfg/nextgqa_grounded.py", ROOT / "tests/data/rows/nextgqa.json"
+    folder = tmp_path / "data" / "nextgqa"
+    line = [sys.executable, str(script), "--from", str(rows), "--to", str(folder)]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    made = subprocess.run(line, capture_output=True, text=True, env=environment, check=False)
+    assert made.returncode == 0, made.stderr
+    assert "2 rows; left out: {'negated': 2}" in made.stdout
+    (tmp_path / "datasets_cfg").mkdir()
+    cfg = tmp_path / "datasets_cfg" / "nextgqa_grounded.yaml"
+    cfg.write_text((ROOT / "datasets_cfg" / "nextgqa_grounded.yaml").read_text())
+    view = open_data({"cfg": str(cfg)}, "val")
+    sample = view[0]
+    assert (view.size, sample.target, len(sample.meta["span"])) == (2, "C", 5)
+    assert sample.media[0].path == folder / "NExTQA/videos/2435100235.mp4"
+    asked = str(TASKS.get(sample.task).messages(sample))
+    assert "C. show him the watch" in asked and "<answer>B. [1.5, 3.2]</answer>" in asked
+    found, _ = scored(sample.task, sample, ("C. [50.5, 57.5]", "C", "A. [58.5, 63.6]", "C. [0, 1]"))
+    assert found.rewards == pytest.approx((1.5, 1.0, 1.0, 1.0))
 
 
 @pytest.mark.parametrize("span", ["1-3", [], 4.0])

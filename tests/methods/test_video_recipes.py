@@ -127,6 +127,23 @@ def test_a_completion_is_one_reasoning_and_one_answer():
     assert left_out == {"no_reasoning": 1, "repeated_tag": 1}
 
 
+def test_the_benchmarks_of_the_paper_are_read_in_its_row_form(tmp_path):
+    """What full.yaml evaluates on; the rows are real ones of MMVU in that form."""
+    (tmp_path / "datasets_cfg").mkdir()
+    (tmp_path / "data" / "video_r1_eval").mkdir(parents=True)
+    for place, source in (
+        ("datasets_cfg/video_r1_eval.yaml", "datasets_cfg/video_r1_eval.yaml"),
+        ("data/video_r1_eval/eval_mmvu.json", "tests/data/rows/video_r1_choices.json"),
+    ):
+        (tmp_path / place).write_text((ROOT / source).read_text())
+    view = open_data({"cfg": str(tmp_path / "datasets_cfg/video_r1_eval.yaml")}, "mmvu")
+    assert (view.size, view[0].target, view[0].media[0].kind) == (3, "A", "video")
+    loaded = load_recipe(ROOT / "recipes" / "t_grpo" / "full.yaml")
+    assert [(e.cfg, e.split) for e in loaded.run.eval.data] == [
+        ("datasets_cfg/video_r1_eval.yaml", "vsibench")
+    ]
+
+
 def trained(folder: Path, **values: dict[str, float]) -> Trained:
     evaluations = {
         name: Evaluation(
