@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from mmrl.eval.replicate.fixed import CLOCK, fixed_advantages, fixed_group, fixed_scores
 from mmrl.methods.base import Method, method_spec
-from mmrl.parse.completion import parse_completion
 from mmrl.tasks.base import TASKS
-from mmrl.train.score import Scorer
-from mmrl.types import Clock, Group, MediaRef, Prompt, Rollout, Sample, ScoredGroup, StopReason
+from mmrl.types import Group, MediaRef, Sample
 
 GROUPS = 200
-CLOCK = Clock(step=0, stage="mechanism", stage_step=0, stage_steps=1)
-PROMPT = Prompt(messages=(), token_ids=(1,))
+TASK = TASKS.get("clip_order")
 CLIP = MediaRef(kind="video", data=b"never decoded", options={"fps": 4.0})
 SAMPLE = Sample(id="drawn", task="clip_order", question="?", media=(CLIP,), target="A")
 
@@ -32,10 +30,11 @@ def paid(seed: int) -> Mapping[str, float]:
 
 
 def _bonus(rng: np.random.Generator, ordered: float, shuffled: float) -> float:
+    method = _method()
     groups = [_group(rng, ordered, shuffled) for _ in range(GROUPS)]
     earned = [
         bonus
-        for scored in _scored(_method(), groups)
+        for scored in fixed_scores(method, TASK, _probed(method, groups))
         for bonus, right in zip(scored.parts["contrast"], scored.score, strict=True)
         if right == 1.0 and bonus is not None
     ]
@@ -60,7 +59,7 @@ def tilt(seed: int) -> Mapping[str, float]:
     }
     found = {}
     for name, method in methods.items():
-        credited = method.credit(_scored(method, groups), dict, CLOCK)
+        credited = fixed_advantages(method, TASK, _probed(method, groups))
         sizes = [float(np.mean(np.abs(advantages))) for advantages in credited]
         found[name] = sum(sizes[:half]) / sum(sizes[half:])
     return found
@@ -68,38 +67,22 @@ def tilt(seed: int) -> Mapping[str, float]:
 
 def _method(**settings: Any) -> Method:
     spec = method_spec({"name": "t_grpo", "length_bonus": 0.0, **settings})
-    return spec.build(TASKS.get("clip_order"))
+    return spec.build(TASK)
 
 
-def _scored(method: Method, groups: list[Group]) -> list[ScoredGroup]:
+def _probed(method: Method, groups: list[Group]) -> list[Group]:
     for probe in method.probes:
         found = zip(groups, probe(groups, None, CLOCK), strict=True)
         groups = [replace(g, evidence={probe.provides: tuple(e)}) for g, e in found]
-    scorer = Scorer(
-        rewards={"clip_order": method.rewards}, bonuses=method.bonuses, combine=method.combine
-    )
-    return list(scorer(groups, CLOCK))
+    return groups
 
 
 def _group(rng: np.random.Generator, ordered: float, shuffled: float) -> Group:
-    other = Group(draw_id="drawn.contrast", sample=SAMPLE, rollouts=_rollouts(rng, 4, shuffled))
-    own = _rollouts(rng, 8, ordered)
-    return Group(draw_id="drawn", sample=SAMPLE, rollouts=own, contrast=(other,))
+    other = fixed_group(TASK, SAMPLE, _texts(rng, 4, shuffled), name="drawn.contrast")
+    own = fixed_group(TASK, SAMPLE, _texts(rng, 8, ordered))
+    return replace(own, contrast=(other,))
 
 
-def _rollouts(rng: np.random.Generator, size: int, chance: float) -> tuple[Rollout, ...]:
-    return tuple(_said("A" if rng.random() < chance else "B") for _ in range(size))
-
-
-def _said(letter: str) -> Rollout:
-    text = f"<think>so</think><answer>{letter}</answer>"
-    return Rollout(
-        prompt=PROMPT,
-        sampled_under=PROMPT,
-        segments=(),
-        text=text,
-        offsets=(),
-        parsed=parse_completion(text),
-        stop=StopReason.EOS,
-        policy_step=0,
-    )
+def _texts(rng: np.random.Generator, size: int, chance: float) -> list[str]:
+    letters = ["A" if rng.random() < chance else "B" for _ in range(size)]
+    return [f"<think>so</think><answer>{letter}</answer>" for letter in letters]

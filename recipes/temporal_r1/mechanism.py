@@ -6,15 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mmrl.eval.replicate.fixed import fixed_group, fixed_scores
 from mmrl.methods.base import method_spec
-from mmrl.parse.completion import parse_completion
 from mmrl.tasks.base import TASKS
-from mmrl.train.score import Scorer
-from mmrl.types import Clock, Group, Prompt, Rollout, Sample, StopReason
+from mmrl.types import Group, Sample
 
 GROUPS = 200
-CLOCK = Clock(step=0, stage="mechanism", stage_step=0, stage_steps=1)
-PROMPT = Prompt(messages=(), token_ids=(1,))
+TASK = TASKS.get("choice")
 
 
 def flat_share(seed: int) -> Mapping[str, float]:
@@ -38,26 +36,9 @@ def _group(rng: np.random.Generator, name: str) -> Group:
         a, b = np.sort(rng.normal((start, end), 1.0))
         letter = "A" if rng.random() < chance else "B"
         texts.append(f"<think>so</think><answer>{letter}. [{abs(a):.1f}, {abs(b):.1f}]</answer>")
-    return Group(draw_id=name, sample=sample, rollouts=tuple(map(_said, texts)))
-
-
-def _said(text: str) -> Rollout:
-    return Rollout(
-        prompt=PROMPT,
-        sampled_under=PROMPT,
-        segments=(),
-        text=text,
-        offsets=(),
-        parsed=parse_completion(text),
-        stop=StopReason.EOS,
-        policy_step=0,
-    )
+    return fixed_group(TASK, sample, texts)
 
 
 def _flat(groups: list[Group], w_tmp: float) -> float:
-    spec = method_spec({"name": "temporal_r1", "w_tmp": w_tmp})
-    method = spec.build(TASKS.get("choice"))
-    scorer = Scorer(
-        rewards={"choice": method.rewards}, bonuses=method.bonuses, combine=method.combine
-    )
-    return sum(scored.spread == 0.0 for scored in scorer(groups, CLOCK)) / len(groups)
+    method = method_spec({"name": "temporal_r1", "w_tmp": w_tmp}).build(TASK)
+    return sum(s.spread == 0.0 for s in fixed_scores(method, TASK, groups)) / len(groups)
