@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mmrl.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mmrl.eval.replicate import Outcome
     from mmrl.eval.replicate.claims import Paper
 
 
@@ -16,12 +17,14 @@ def replicate(args: argparse.Namespace) -> int:
     """Runs what the log lacks and prints the claims; or one of the switches that run less."""
     from mmrl.eval.replicate import run
     from mmrl.eval.replicate.claims import RECIPES, open_paper, papers_with_claims
-    from mmrl.eval.replicate.fresh import rerun
+    from mmrl.eval.replicate.fresh import rerun, stored_for
     from mmrl.eval.replicate.table import as_text
 
     names = args.papers or list(papers_with_claims())
     if not names:
         raise ConfigError(f"no folder in {RECIPES.resolve()} has a claims.yaml")
+    if args.rerun is not None and (args.seeds or args.arms or args.pilot):
+        raise ConfigError("--rerun runs all arms of one seed; leave --seeds, --arms, --pilot out")
     papers = [open_paper(name) for name in names]
     if args.table:
         return _tables(papers)
@@ -30,6 +33,8 @@ def replicate(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _dry_run(papers, seeds, args.pilot, arms)
     if args.rerun is not None:
+        for paper in papers:  # all of them before any is run
+            stored_for(paper, args.rerun)
         for paper in papers:
             print(_rerun_text(paper.name, args.rerun, rerun(paper, args.rerun, jobs=args.jobs)))
         return 0
@@ -37,8 +42,7 @@ def replicate(args: argparse.Namespace) -> int:
     for found in outcomes:
         label = "; pilots" if args.pilot else ""
         print(as_text(found.paper.name, found.result, label=label))
-        if found.num_stale:
-            print(f"{found.num_stale} lines of log.jsonl are of other claims, settings or code")
+        print(_unused(found), end="")
         print(found.why_not or f"stored in {found.stored}")
         print()
     return 0
@@ -61,14 +65,27 @@ def seeds_of(text: str) -> list[int]:
     return found
 
 
+def _unused(found: Outcome) -> str:
+    """A line that tells which lines of the log count for nothing, where there are such."""
+    said = []
+    if found.num_stale:
+        said.append(f"{found.num_stale} lines of log.jsonl are of other claims, settings or code")
+    if found.num_broken:
+        said.append(f"{found.num_broken} lines of log.jsonl are cut off")
+    return "; ".join(said) + "\n" if said else ""
+
+
 def _tables(papers: Sequence[Paper]) -> int:
-    from mmrl.eval.replicate.fresh import load_result
+    from mmrl.eval.replicate.fresh import load_result, outdated
     from mmrl.eval.replicate.table import write_table
 
     for paper in papers:
-        readme = paper.folder / "README.md"
-        write_table(readme, load_result(paper))
+        readme, stored = paper.folder / "README.md", load_result(paper)
+        write_table(readme, stored)
         print(f"table in {readme}")
+        words = outdated(paper, stored)
+        if words:
+            print(f"warning: {words}")
     return 0
 
 
@@ -93,10 +110,13 @@ def _rerun_text(name: str, seed: int, found: Sequence[Mapping[str, Any]]) -> str
 
     lines = [f"{name}: seed {seed} against the stored intervals"]
     for row in found:
+        if row["difference"] is None:
+            lines.append(f"  {row['name']}: no value")
+            continue
         spans = []
         for key, words in (("prediction95", "one more seed"), ("ci95", "of the mean")):
             low, high = map(signed, row[key])
-            where = "inside" if row[f"in_{key}"] else "OUTSIDE"
+            where = {True: "inside", False: "OUTSIDE", None: "unknown"}[row[f"in_{key}"]]
             spans.append(f"{where} [{low}, {high}] ({words})")
         lines.append(f"  {row['name']}: {signed(row['difference'])}, {', '.join(spans)}")
     return "\n".join(lines)

@@ -26,6 +26,7 @@ def make_result(paper: Paper, log: Log, seeds: Sequence[int]) -> dict[str, Any]:
         "paper": paper.info.model_dump(),
         "claims": [claim_result(paper, claim, log, seeds) for claim in paper.claims],
         "seeds": list(seeds),
+        "keys": {line["arm"]: line["key"] for line in lines},
         "items": {name: config.items for name, config in paper.evaluations.items()},
         "skipped": _most_skipped(lines),
         "steps": max(trained, default=0),

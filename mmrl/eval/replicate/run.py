@@ -37,6 +37,7 @@ class Outcome:
     why_not: str
     """Why it was not stored, or empty."""
     num_stale: int
+    num_broken: int
 
 
 def replicate(
@@ -148,7 +149,14 @@ def outcome(paper: Paper, seeds: Sequence[int]) -> Outcome:
     stored = None if why else paper.folder / "result.json"
     if stored is not None:
         write_json(stored, result)
-    return Outcome(paper=paper, result=result, stored=stored, why_not=why, num_stale=log.num_stale)
+    return Outcome(
+        paper=paper,
+        result=result,
+        stored=stored,
+        why_not=why,
+        num_stale=log.num_stale,
+        num_broken=log.num_broken,
+    )
 
 
 def cores() -> int:
