@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmrl.config.load import LoadedRun, load_recipe
-from mmrl.config.schema import Run
+from mmrl.config.schema import EvalConfig, Run
 from mmrl.errors import ConfigError
 from mmrl.eval.replicate.claims import Paper
 from mmrl.eval.replicate.schema import Arm
@@ -34,10 +34,6 @@ def arm_recipe(paper: Paper, arm: Arm) -> LoadedRun:
         more["data"] = _blank(loaded.run.data)
         for i, stage in enumerate(loaded.run.stages):
             more[f"stages.{i}.data"] = _blank(stage.data)
-    for i, stage in enumerate(loaded.run.stages):
-        # a promotion looks at the recipe's evaluation, which an arm's run leaves to the claims
-        if stage.promote is not None and not stage.promote.data:
-            more[f"stages.{i}.promote.data"] = [e.given() for e in loaded.run.eval.data]
     if not more:
         return loaded
     return replace(load_recipe(loaded.run, more), path=loaded.path)
@@ -46,17 +42,26 @@ def arm_recipe(paper: Paper, arm: Arm) -> LoadedRun:
 def run_of(
     loaded: LoadedRun, *, paper: str, arm: str, seed: int, folder: Path, start: Path | None
 ) -> LoadedRun:
-    """The recipe of one arm and seed: its folder, its start, no evaluation of its own."""
+    """The recipe of one arm and seed: its folder, its start, no evaluation of its own.
+
+    Of `eval` it keeps what is read: the batch's size, and what promotions read.
+    """
+    own = loaded.run.eval
+    kept: dict[str, Any] = {"batch_prompts": own.batch_prompts}
+    if any(stage.promote is not None for stage in loaded.run.stages):
+        kept |= {"samples": own.samples, "best_of": own.best_of, "temperature": own.temperature}
     more: dict[str, Any] = {
         "name": f"{paper}_{arm}",
         "run_dir": str(folder),
         "seed": seed,
-        "eval.data": [],
-        "eval.early_stop": None,
+        **{f"eval.{k}": v for k, v in EvalConfig(**kept).model_dump(mode="json").items()},
         "checkpoint.best": None,
         "checkpoint.keep": 1,
         "log.console": "quiet",
     }
+    for i, stage in enumerate(loaded.run.stages):
+        if stage.promote is not None and not stage.promote.data:
+            more[f"stages.{i}.promote.data"] = [e.given() for e in own.data]
     if start is not None:
         more["policy.model"] = str(start)
     return replace(load_recipe(loaded.run, more), path=loaded.path)

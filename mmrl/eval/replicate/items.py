@@ -10,6 +10,7 @@ from mmrl.data.registry import open_data
 from mmrl.errors import ConfigError, nearest
 from mmrl.eval.replicate.claims import Paper
 from mmrl.eval.replicate.schema import EvaluationConfig
+from mmrl.eval.run import measure_names
 from mmrl.seeds import seed_of
 from mmrl.tasks.base import TASKS
 from mmrl.types import Sample
@@ -77,13 +78,7 @@ def measures_of(config: EvaluationConfig) -> list[str]:
     names: set[str] = set()
     for entry in config.data:
         task = TASKS.get(entry.task or open_data(entry.given(), "test", 0)[0].task)
-        name = task.score_name
-        best = config.best_of or config.samples
-        names |= {name, f"{name}_best{best}", "accuracy", "format", "length", *task.measures}
-        if config.greedy:
-            names.add(f"{name}_greedy")
-        if task.weight is not None:
-            names.add(f"weighted_{name}")
+        names |= {*measure_names(task, eval_config(config, batch_prompts=1))}
     return sorted(names)
 
 

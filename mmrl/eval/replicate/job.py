@@ -30,7 +30,7 @@ from mmrl.eval.replicate.keys import (
 )
 from mmrl.eval.replicate.rollouts import num_rollouts
 from mmrl.eval.replicate.schema import Arm
-from mmrl.eval.replicate.start import locked, train_start
+from mmrl.eval.replicate.start import locked, renew_config, train_start
 from mmrl.eval.replicate.trained import Trained, open_doors
 from mmrl.eval.run import Evaluation, evaluate_samples
 from mmrl.train.run import import_plugins, train
@@ -118,14 +118,20 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def _claim(folder: Path, key: str) -> dict[str, Any]:
-    """Makes the folder this key's: what another key left is deleted. Returns its state."""
-    path = folder / STATE
+    """Makes the folder this key's: what another key left is deleted. Returns its state.
+
+    A kill at any place leaves what the next call understands: a folder is renamed before it is
+    deleted, and one that holds nothing but a state half written is as good as empty.
+    """
+    path, aside = folder / STATE, folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
     if path.exists():
         state: dict[str, Any] = json.loads(path.read_text())
         if state["key"] == key:
             return state
-        shutil.rmtree(folder)
-    elif folder.exists() and any(folder.iterdir()):
+        os.replace(folder, aside)
+        shutil.rmtree(aside)
+    elif folder.exists() and any(p.name != f".{STATE}.part" for p in folder.iterdir()):
         raise ConfigError(f"{folder} was not made by mmrl replicate; move it or delete it")
     state = {"key": key, "seconds": {}}
     write_json(path, state)
@@ -137,6 +143,7 @@ def _train(loaded: LoadedRun, arm: Arm, folder: Path) -> tuple[int, float, Path]
     if arm.untrained:
         (folder / "config.yaml").write_text(dump_run(loaded.run))
         return 0, 0.0, Path(loaded.run.policy.model)
+    renew_config(folder, loaded)
     result = train(loaded)
     if result.interrupted:
         raise KeyboardInterrupt

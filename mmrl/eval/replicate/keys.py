@@ -23,9 +23,11 @@ from mmrl.eval.replicate.claims import Paper
 from mmrl.eval.replicate.schema import Arm, Claim
 from mmrl.methods.base import METHODS, MethodSpec
 from mmrl.train.recipe import stage_spec, stages_of
+from mmrl.train.staged import promotion_eval
 
 _NOT_OF_THE_RESULT = ("name", "run_dir", "seed", "log", "checkpoint", "eval", "plugins", "method")
-"""Settings that leave the trained weights as they are, or are hashed by what they mean."""
+"""Settings that leave the trained weights as they are, or are hashed by what they mean; of `eval`,
+what promotions read is hashed."""
 
 
 def start_key(paper: Paper) -> str | None:
@@ -66,6 +68,10 @@ def settings_key(loaded: LoadedRun, start: str | None, **more: Any) -> str:
         *(method_code(type(spec)) for spec in specs),
         *(code_digest(path) for path in _files(loaded)),
     ]
+    promotions = [promotion_eval(run, s.promote) for s in run.stages if s.promote is not None]
+    if promotions:
+        read = {"data", "samples", "best_of", "greedy", "temperature", "limit"}
+        data["promotions"] = [p.model_dump(mode="json", include=read) for p in promotions]
     return digest({**_with_weights(data, run, start), **more})
 
 
@@ -96,9 +102,13 @@ def project_code() -> str:
 
     It is no part of a key (most of the code changes no figure); a result names every one it saw.
     """
-    root = Path(__file__).parents[2]
-    files = sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix())
-    return digest([(path.relative_to(root).as_posix(), code_digest(path)) for path in files])
+    return folder_code(Path(__file__).parents[2])
+
+
+def folder_code(root: Path) -> str:
+    """Hash of all Python code below a folder, by relative path."""
+    files = sorted((path.relative_to(root).as_posix(), path) for path in root.rglob("*.py"))
+    return digest([(name, code_digest(path)) for name, path in files])
 
 
 def method_code(spec: type[MethodSpec]) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmrl.config.load import LoadedRun, dump_run
 from mmrl.eval.replicate.arms import run_of, start_recipe
 from mmrl.eval.replicate.claims import Paper
 from mmrl.eval.replicate.keys import start_key
+from mmrl.train.folder import RunFolder
 from mmrl.train.run import train
 
 
@@ -27,10 +29,24 @@ def train_start(paper: Paper, runs: Path) -> tuple[Path | None, float]:
             folder=folder,
             start=None,
         )
+        made = RunFolder(folder)
+        if made.summary is not None and (folder / "model").is_dir():
+            return folder / "model", float(made.summary["seconds_total"])
+        renew_config(folder, run)
         result = train(run)
         if result.interrupted:
             raise KeyboardInterrupt
     return folder / "model", float(result.summary["seconds_total"])
+
+
+def renew_config(folder: Path, loaded: LoadedRun) -> None:
+    """Lets a run that was begun go on under this recipe, whose key is that of the folder.
+
+    What still differs (its own evaluation, its logs) leaves the weights as they are.
+    """
+    made = RunFolder(folder)
+    if (folder / "config.yaml").exists():
+        made.write("config.yaml", dump_run(loaded.run))
 
 
 @contextmanager

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import papers
 import pytest
 
+from mmrl.cli.replicate import _rerun_text, _tables, _unused, replicate
+from mmrl.config.schema import EvalConfig
 from mmrl.errors import ConfigError
-from mmrl.eval.replicate.arms import arm_recipe
+from mmrl.eval.replicate import claims, fresh
+from mmrl.eval.replicate.arms import arm_recipe, run_of
 from mmrl.eval.replicate.claims import Paper, load_claims
-from mmrl.eval.replicate.fresh import rerun
+from mmrl.eval.replicate.fresh import load_result, outdated, rerun
 from mmrl.eval.replicate.keys import (
     arm_key,
     claim_digest,
     code_digest,
     digest,
+    folder_code,
     line_key,
     method_code,
     project_code,
@@ -301,11 +307,19 @@ def test_method_code_is_of_the_method_and_what_it_is_made_of() -> None:
     assert grpo != dapo
 
 
-def test_project_code_is_twelve_digits_over_every_file_of_mmrl() -> None:
-    files = sorted((ROOT / "mmrl").rglob("*.py"), key=lambda path: path.as_posix())
-    pairs = [(p.relative_to(ROOT / "mmrl").as_posix(), code_digest(p)) for p in files]
-    assert project_code() == digest(sorted(pairs))
-    assert len(project_code()) == 12
+def test_the_code_of_a_folder_is_of_every_file_below_it(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    for name in ("b.py", "inner/a.py", "notes.txt"):
+        (tmp_path / name).write_text("x = 1\n")
+    same = code_digest(tmp_path / "b.py")
+    before = folder_code(tmp_path)
+    assert before == digest([("b.py", same), ("inner/a.py", same)])
+    assert len(before) == 12
+    (tmp_path / "notes.txt").write_text("other")
+    (tmp_path / "b.py").write_text('"""Told."""\nx = 1  # one\n')
+    assert folder_code(tmp_path) == before
+    (tmp_path / "inner" / "a.py").write_text("x = 2\n")
+    assert folder_code(tmp_path) != before
 
 
 def test_a_result_over_mixed_code_names_both(tmp_path: Path) -> None:
@@ -365,6 +379,134 @@ def test_rerun_says_whether_the_stored_intervals_hold_the_seed(tmp_path: Path) -
     for seed in (0, 1000):
         with pytest.raises(ConfigError, match="wanted a fresh seed"):
             rerun(paper, seed, jobs=0, show=False)
+
+
+def test_a_seed_without_a_value_is_neither_inside_nor_outside(tmp_path: Path) -> None:
+    paper = toy(tmp_path)
+    log_arms(paper, FULL)
+    run_mechanisms(paper, range(5))
+    outcome(paper, range(5))
+    log_arms(paper, {arm: [float("nan")] for arm in FULL}, first=7)
+    better, short, _ = rerun(paper, 7, jobs=0, show=False)
+    assert (better["difference"], better["in_ci95"], better["in_prediction95"]) == (None,) * 3
+    lines = _rerun_text("toy", 7, [better, short]).splitlines()
+    assert lines[1] == "  better: no value"
+    assert lines[2].startswith("  short: +0.000, inside [+0.000, +0.000] (one more seed)")
+
+
+def test_a_result_of_other_settings_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paper = toy(tmp_path)
+    log_arms(paper, FULL)
+    run_mechanisms(paper, range(5))
+    stored = outcome(paper, range(5)).stored
+    assert stored is not None
+    result = json.loads(stored.read_text())
+    assert result["keys"] == {name: line_key(paper, arm) for name, arm in paper.arms.items()}
+    assert _tables([paper]) == 0
+    assert "warning" not in capsys.readouterr().out
+    after = toy(tmp_path, recipe=CHANGES["learning rate"])  # the steep arm has its own
+    words = (
+        f"{stored} is of other settings or code: arms plain, blind; mmrl replicate toy renews it"
+    )
+    assert _tables([after]) == 0
+    assert f"warning: {words}\n" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        rerun(after, 7, jobs=0, show=False)
+    del result["keys"]  # a file that is older than the entry
+    stored.write_text(json.dumps(result))
+    assert outdated(after, load_result(after)) == ""
+
+
+def test_all_results_are_looked_at_before_a_seed_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = toy(tmp_path)
+    log_arms(first, FULL)
+    run_mechanisms(first, range(5))
+    outcome(first, range(5))
+    second = papers.write(tmp_path / "second")
+    monkeypatch.setattr(claims, "LEAST_ITEMS", 4)
+    monkeypatch.setattr(claims.open_paper, "__kwdefaults__", {"least_items": 4})
+    ran: list[str] = []
+    monkeypatch.setattr(fresh, "rerun", lambda paper, *given, **more: ran.append(paper.name) or [])
+    with pytest.raises(ConfigError, match="no result yet; mmrl replicate second makes it"):
+        replicate(asked([str(first.folder), str(second)], rerun=7))
+    assert ran == []
+    assert replicate(asked([str(first.folder)], rerun=7)) == 0
+    assert ran == ["toy"]
+
+
+def asked(papers: list[str], **given: Any) -> argparse.Namespace:
+    plain = {"table": False, "seeds": None, "arms": None, "pilot": 0, "dry_run": False}
+    return argparse.Namespace(**{"papers": papers, "jobs": 0, "rerun": None, **plain, **given})
+
+
+@pytest.mark.parametrize("given", [{"seeds": "0-4"}, {"arms": "plain"}, {"pilot": 1}])
+def test_rerun_chooses_its_own_seed_and_arms(given: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"leave --seeds, --arms, --pilot out"):
+        replicate(asked([str(tmp_path)], rerun=7, **given))
+
+
+def test_lines_that_count_for_nothing_are_told(tmp_path: Path) -> None:
+    paper = toy(tmp_path)
+    log_arms(paper, {"plain": [0.1]})
+    assert _unused(outcome(paper, range(5))) == ""
+    log_arms(paper, {"plain": [0.1]}, key="another")
+    path = log_path(paper)
+    path.write_text(path.read_text() + '{"kind": "arm", "arm": "pl')
+    assert _unused(outcome(paper, range(5))) == (
+        "1 lines of log.jsonl are of other claims, settings or code; "
+        "1 lines of log.jsonl are cut off\n"
+    )
+
+
+PROMOTED: dict[str, Any] = {
+    "stages": [
+        {"name": "one", "steps": 4, "promote": {"measure": "iou", "above": 0.5, "every": 2}},
+        {"name": "two", "steps": 1},
+    ],
+    "eval": {"data": [{"task": "digit_box"}], "limit": 4, "samples": 2, "early_stop": None},
+}
+
+
+def test_an_arm_s_run_keeps_of_eval_what_is_read(tmp_path: Path) -> None:
+    given = {**papers.RECIPE["eval"], "limit": 9, "samples": 2, "every": 1, "batch_prompts": 5}
+    for name, stages, samples in (("a", {}, 4), ("b", {"stages": PROMOTED["stages"]}, 2)):
+        paper = toy(tmp_path / name, recipe=recipe(eval=given, **stages))
+        loaded = arm_recipe(paper, paper.arms["plain"])
+        run = run_of(loaded, paper="toy", arm="plain", seed=0, folder=tmp_path, start=None).run
+        assert run.eval == EvalConfig(samples=samples, batch_prompts=5)
+        for stage in run.stages[:1]:  # it looks at the recipe's own data
+            assert stage.promote is not None
+            assert [entry.task for entry in stage.promote.data] == ["digit_box"]
+
+
+OTHERS = [
+    ("limit", 9, False),  # the promotion has its own
+    ("batch_prompts", 5, False),
+    ("every", 2, False),
+    ("samples", 3, True),
+    ("temperature", 0.5, True),
+    ("data", [{"task": "digit_box", "options": {"level": "hard"}}], True),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "matters"), OTHERS)
+def test_the_key_has_what_a_promotion_reads(
+    name: str, value: Any, matters: bool, tmp_path: Path
+) -> None:
+    changed = {**PROMOTED["eval"], name: value}
+    before = toy(tmp_path / "a", recipe=recipe(**PROMOTED))
+    after = toy(tmp_path / "b", recipe=recipe(**{**PROMOTED, "eval": changed}))
+    keys = [arm_key(paper, paper.arms["plain"], None) for paper in (before, after)]
+    assert (keys[0] != keys[1]) == matters
+    # without a promotion nothing of it is read
+    before = toy(tmp_path / "a", recipe=recipe(eval=PROMOTED["eval"]))
+    after = toy(tmp_path / "b", recipe=recipe(eval=changed))
+    keys = [arm_key(paper, paper.arms["plain"], None) for paper in (before, after)]
+    assert keys[0] == keys[1]
 
 
 def test_the_table_changes_nothing_but_what_is_between_its_marks(tmp_path: Path) -> None:

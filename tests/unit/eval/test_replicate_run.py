@@ -122,7 +122,9 @@ def test_what_is_there_is_not_made_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert logged(folder)[-1]["key"] != last["key"]
 
 
-def test_arms_start_from_a_model_that_is_trained_once(tmp_path: Path) -> None:
+def test_arms_start_from_a_model_that_is_trained_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = papers.claims()
     data |= {"start": "warm.yaml", "arms": {"plain": {}, "untouched": {"untrained": True}}}
     data["claims"] = [{**data["claims"][0], "arm": "plain", "against": "untouched"}]
@@ -139,7 +141,9 @@ def test_arms_start_from_a_model_that_is_trained_once(tmp_path: Path) -> None:
     assert f"model: {start}" in (runs / "toy" / "plain_0" / "config.yaml").read_text()
     assert line["seconds"]["start"] > 0
     assert run_arm(paper, paper.arms["untouched"], 0, runs)["steps"] == 0
-    assert train_start(paper, runs)[0] == start
+    # a start that is there is not opened again
+    monkeypatch.setattr("mmrl.eval.replicate.start.train", None)
+    assert train_start(paper, runs) == (start, line["seconds"]["start"])
     assert (start / "model.safetensors").stat().st_mtime_ns == made
 
 
@@ -176,6 +180,56 @@ def test_a_job_refuses_a_line_of_another_key_than_it_was_asked_for(
     monkeypatch.setattr(process, "run_arm", lambda *given: {"key": key})
     assert process.main() == 0
     assert (runs / "toy" / "plain_0" / "line.json").is_file()
+
+
+def test_an_edit_of_the_recipe_s_own_evaluation_locks_no_unfinished_run_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, runs = papers.write(tmp_path / "toy"), tmp_path / "runs"
+    step, calls = Loop.step, []
+
+    def broken(self: Loop, clock: Any) -> Any:
+        calls.append(clock.step)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return step(self, clock)
+
+    monkeypatch.setattr(Loop, "step", broken)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, runs, arms=["plain"])
+    own = {"data": [{"task": "digit_box"}], "limit": 9, "every": 1, "batch_prompts": 3}
+    papers.write(folder, recipe={**papers.RECIPE, "eval": own})
+    run(folder, runs, arms=["plain"])
+    assert calls == [0, 1, 1]
+    assert list(figures(folder)) == ["plain_0"]
+
+
+def test_a_kill_while_an_old_run_is_deleted_leaves_no_foreign_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "toy" / "plain_0"
+    assert job._claim(folder, "old") == {"key": "old", "seconds": {}}
+    (folder / "model").mkdir()
+
+    def killed(path: Path, **given: Any) -> None:
+        (Path(path) / job.STATE).unlink(missing_ok=True)
+        if not given:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            job._claim(folder, "new")
+    assert job._claim(folder, "new") == {"key": "new", "seconds": {}}
+    assert [path.name for path in folder.parent.iterdir()] == ["plain_0"]
+
+
+def test_a_kill_while_the_first_state_is_written_leaves_no_foreign_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "toy" / "plain_0"
+    folder.mkdir(parents=True)
+    (folder / f".{job.STATE}.part").write_text('{"key"')
+    assert job._claim(folder, "new") == {"key": "new", "seconds": {}}
+    assert [path.name for path in folder.iterdir()] == [job.STATE]
 
 
 def test_a_function_that_gives_no_number_is_named(tmp_path: Path) -> None:
