@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from mmrl.config.load import LoadedRun, load_recipe, load_yaml
+from mmrl.eval.replicate.arms import arm_recipe
 from mmrl.eval.replicate.claims import load_claims
 from mmrl.eval.replicate.table import BEGIN, END
 from mmrl.train.dry_run import dry_run
@@ -31,6 +32,14 @@ PAPERS = sorted(path.parent for path in RECIPES.glob("*/claims.yaml"))
 WHOLE = ("README.md", "tiny.yaml", "full.yaml", "run.sh", "data.py", "log.jsonl")
 QUICK = "rewardmap"
 """The folder whose run.sh the fast tests run; those of all others are slow ones."""
+
+
+GRPO_BY_ANOTHER_NAME = {
+    "temporal_r1": ("random", "GRPO with the paper's rewards, on samples that no filter chose"),
+    "t_grpo": ("grpo", "t_grpo with a bonus of 0 for the order of frames"),
+    "listener": ("grpo", "listener with a weight of 0 for what the listener says"),
+}
+"""Folder -> the arm that is its GRPO control though its method has another name, and why."""
 
 
 def having(name: str) -> list[Any]:
@@ -79,6 +88,10 @@ def test_claims_are_valid_and_have_their_controls(folder):
     seeing = [c for c in paper.trained_claims if c.name == "sees"]
     assert [{c.arm, c.against} & blind for c in seeing] == [{seeing[0].against}]
     assert any(c.name != "sees" for c in paper.trained_claims)
+    trained = {n: a for n, a in paper.arms.items() if not (a.untrained or a.blank)}
+    methods = {name: arm_recipe(paper, arm).run.method["name"] for name, arm in trained.items()}
+    named, _ = GRPO_BY_ANOTHER_NAME.get(folder.name, ("", ""))
+    assert named in trained if named else "grpo" in methods.values(), methods
     assert all(claim.source for claim in paper.claims)
 
 
