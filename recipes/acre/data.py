@@ -1,11 +1,12 @@
-"""Draws questions with options out of Video-R1's rows, as many as ACRE trained on.
+"""Draws questions on clips and on pictures of mathematics out of Video-R1's rows, for ACRE.
 
     hf download --repo-type dataset Video-R1/Video-R1-data --local-dir data/video_r1   # Apache-2.0
     python recipes/acre/data.py --rows data/video_r1/Video-R1-260k.json
 
 The paper's own 9,200 rows are not published; they are multiple-choice questions on videos and on
-pictures of mathematics. These are drawn evenly over the sources that the file has. Its pictures and
-clips come as archives, to be unpacked where they lie; each is under the terms of its own data set.
+pictures of mathematics. As many are drawn here, evenly over the sources of both that the file has.
+Pictures and clips come as archives, to be unpacked where they lie; each is under the terms of its
+own data set.
 `acre.json` is written beside the rows, and `datasets_cfg/acre.yaml` reads it.
 """
 
@@ -25,7 +26,10 @@ from mmrl.parse.completion import parse_completion
 
 NUMBER = 9200
 """Rows of the paper's set."""
-NEEDED = ("problem", "problem_type", "options", "solution", "path")
+NEEDED = ("problem", "problem_type", "data_type", "options", "solution", "path")
+MATHEMATICS = "Math"
+"""Folder of Video-R1's pictures of mathematics; the others are Chart, General, Knowledge, OCR and
+Spatial (its page)."""
 
 
 def with_options(rows: Iterable[Mapping[str, Any]], where: str = "rows") -> list[Mapping[str, Any]]:
@@ -45,6 +49,14 @@ def with_options(rows: Iterable[Mapping[str, Any]], where: str = "rows") -> list
         if row["problem_type"] == "multiple choice" and num > 1 and parse_choice(answer, num):
             kept.append(row)
     return kept
+
+
+def of_the_paper(row: Mapping[str, Any]) -> bool:
+    """True for a question on a clip, or on a picture of mathematics (told by its folder)."""
+    if row["data_type"] == "video":
+        return True
+    folders = [part for part in str(row["path"]).split("/") if part not in ("", ".")]
+    return row["data_type"] == "image" and folders[:1] == [MATHEMATICS]
 
 
 def drawn(
@@ -79,13 +91,17 @@ def main(argv: list[str]) -> None:
             "--local-dir data/video_r1` fetches it where there is a network"
         )
     try:
-        rows = with_options(json.loads(given.rows.read_text(encoding="utf-8")), str(given.rows))
+        found = with_options(json.loads(given.rows.read_text(encoding="utf-8")), str(given.rows))
     except DataError as error:
         sys.exit(str(error))
+    rows = [row for row in found if of_the_paper(row)]
     taken = drawn(rows, given.number, given.seed)
     goal = given.rows.with_name("acre.json")
     goal.write_text(json.dumps(taken, ensure_ascii=False, indent=0), encoding="utf-8")
-    print(f"{goal}: {len(taken)} of {len(rows)} questions with options")
+    print(
+        f"{goal}: {len(taken)} of {len(rows)} questions with options on clips and mathematics "
+        f"({len(found) - len(rows)} on other pictures)"
+    )
 
 
 if __name__ == "__main__":

@@ -51,6 +51,20 @@ def test_only_questions_with_options_and_one_of_their_letters_are_kept():
         acre.with_options([a_row(1), {k: v for k, v in a_row(2).items() if k != "options"}])
 
 
+def test_acre_takes_clips_and_pictures_of_mathematics():
+    picture = {"data_type": "image"}
+    rows = {
+        "clip": a_row(1),
+        "mathematics": a_row(2, path="./Math/GEOS/2.png", **picture),
+        "from the root": a_row(3, path="/Math/GEOS/3.png", **picture),
+        "chart": a_row(4, path="./Chart/Math/4.png", **picture),
+        "knowledge": a_row(5, path="./Knowledge/5.png", **picture),
+        "text": a_row(6, path="", data_type="text"),
+    }
+    kept = [name for name, row in rows.items() if acre.of_the_paper(row)]
+    assert kept == ["clip", "mathematics", "from the root"]
+
+
 def test_rows_are_drawn_in_turn_from_the_sources():
     rows = [a_row(i, "many") for i in range(50)] + [a_row(100 + i, "few") for i in range(3)]
     taken = acre.drawn(rows, 10)
@@ -63,9 +77,11 @@ def test_rows_are_drawn_in_turn_from_the_sources():
 
 def test_acre_rows_are_read_by_the_shipped_yaml(tmp_path, capsys):
     rows = tmp_path / "Video-R1-260k.json"
-    rows.write_text(json.dumps([a_row(1), a_row(2, problem_type="OCR"), a_row(3)]))
+    chart = a_row(4, data_type="image", path="./Chart/4.png")
+    rows.write_text(json.dumps([a_row(1), a_row(2, problem_type="OCR"), a_row(3), chart]))
     acre.main(["--rows", str(rows)])
-    assert "2 of 2 questions with options" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 of 2 questions with options on clips and mathematics (1 on other pictures)" in said
     given = (ROOT / "datasets_cfg" / "acre.yaml").read_text()
     shipped = load_spec(ROOT / "datasets_cfg" / "acre.yaml")
     assert shipped.expected_rows == {"train": acre.NUMBER}
