@@ -18,4 +18,3 @@ def flat_groups(trained: Trained) -> float:
 def flat_groups_first(trained: Trained) -> float:
     """The same over the first pass, before any sample comes again."""
     return fmean(trained.by_step("zero_spread", stage="rl")[:FIRST_PASS])
-

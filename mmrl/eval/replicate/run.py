@@ -197,13 +197,5 @@ def _why_not(paper: Paper, log: Log, result: Mapping[str, Any], seeds: Iterable[
     if missing and paper.trained_claims:
         shown = ", ".join(missing[:4]) + (" …" if len(missing) > 4 else "")
         return f"preliminary: {len(missing)} runs are missing ({shown})"
-    for claim in result["claims"]:
-        if claim["items"] is not None and claim["items"] < paper.least_items:
-            evaluation = claim["measure"].partition(".")[0]
-            return (
-                f"preliminary: claim {claim['name']} rests on {claim['items']} items in one of its "
-                f"runs, wanted at least {paper.least_items} (not every item has the measure): "
-                f"raise evaluations.{evaluation}.items"
-            )
     few = [c["name"] for c in result["claims"] if num_pairs(c) < LEAST_SEEDS]
     return f"preliminary: fewer than {LEAST_SEEDS} pairs for {', '.join(few)}" if few else ""

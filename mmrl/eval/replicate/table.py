@@ -98,10 +98,21 @@ def _others(claims: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _notes(result: Mapping[str, Any]) -> list[str]:
     """What a reader must know beside the rows: arms that differ in cost, items left out."""
-    notes = _unequal(result, "steps") + _unequal(result, "rollouts")
+    notes = _unequal(result, "steps") + _unequal(result, "rollouts") + _partial(result)
     for name, number in result.get("skipped", {}).items():
         notes.append(f"of evaluation {name}, up to {number} items of a run could not be shown")
     return notes
+
+
+def _partial(result: Mapping[str, Any]) -> list[str]:
+    """A line for claims whose measure only some items have (colours among charts, say)."""
+    found = []
+    for claim in result["claims"]:
+        evaluation = claim["measure"].partition(".")[0]
+        of = result["items"].get(evaluation, 0)
+        if claim.get("items") is not None and claim["items"] < of:
+            found.append(f"{claim['name']} {claim['items']} of {of}")
+    return [f"not every item has the measure: {', '.join(found)}"] if found else []
 
 
 def _unequal(result: Mapping[str, Any], what: str) -> list[str]:
