@@ -348,6 +348,8 @@ class LogConfig(Section):
     """Steps between written rollout files; 0 writes none."""
     tokens: bool = True
     """Writes the token table (ids, log-probs, advantages, weights) beside the rollouts."""
+    report: bool = True
+    """Writes report.html at the end; `mmrl report RUN` makes it at any time."""
     tensorboard: bool = False
     wandb: bool = False
     trackio: bool = False

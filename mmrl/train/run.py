@@ -63,7 +63,7 @@ def train(
     console = Console(run.log.console if ranks.is_first else "quiet")
     done = folder.summary
     if done is not None and _is_finished(run, done):
-        if ranks.is_first and not (folder.path / "report.html").exists():
+        if ranks.is_first and run.log.report and not (folder.path / "report.html").exists():
             write_report(folder.path)  # killed between the summary and the report
         console.on_end({**done, "lines": [f"{folder.path} is finished; --fresh starts it anew"]})
         return RunResult(folder=folder.path, summary=done)
@@ -225,14 +225,14 @@ def _finish(session: Session, media: MediaStore | None) -> dict[str, Any]:
         },
     )
     folder.write("summary.json", json.dumps(summary, indent=1))
-    report = write_report(folder.path)
+    report = [f"report  {write_report(folder.path)}"] if run.log.report else []
     minutes = summary["seconds_train"] / 60
     summary["lines"] = [
         f"trained {summary['steps']} steps in {minutes:.1f} minutes"
         + (f" ({summary['stopped']})" if summary["stopped"] else ""),
         *(f"stage   {stage_line(facts)}" for facts in summary.get("stages", ())),
         f"run     {folder.path}",
-        f"report  {report}",
+        *report,
         f"model   {folder.path / 'model'}",
         f"next    mmrl eval {folder.path} --data {_first_data(run)}",
     ]

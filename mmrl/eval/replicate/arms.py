@@ -58,6 +58,7 @@ def run_of(
         "checkpoint.best": None,
         "checkpoint.keep": 1,
         "log.console": "quiet",
+        "log.report": False,
     }
     for i, stage in enumerate(loaded.run.stages):
         if stage.promote is not None and not stage.promote.data:
