@@ -74,6 +74,10 @@ def main(argv: list[str]) -> None:
         (folder / f"plus_train_{stage}.jsonl").write_text("".join(lines), encoding="utf-8")
         steps = len(found) // PROMPTS_PER_STEP
         print(f"{folder}/plus_train_{stage}.jsonl: {len(found)} rows, {steps} steps a pass")
+    routes = folder / "planning_train.jsonl"
+    if routes.is_file():
+        number = len(routes.read_text(encoding="utf-8").splitlines())
+        print(f"{routes}: {number} rows, {number // PROMPTS_PER_STEP} steps a pass")
 
 
 if __name__ == "__main__":
