@@ -162,6 +162,20 @@ class Rollout:
     policy_step: int
     seed: int = 0
 
+    @classmethod
+    def written(cls, text: str, parsed: Parsed, prompt: Prompt) -> Rollout:
+        """A finished completion that nobody sampled, to be scored: it has no tokens."""
+        return cls(
+            prompt=prompt,
+            sampled_under=prompt,
+            segments=(),
+            text=text,
+            offsets=(),
+            parsed=parsed,
+            stop=StopReason.EOS,
+            policy_step=0,
+        )
+
     @cached_property
     def token_ids(self) -> tuple[int, ...]:
         return tuple(i for s in self.segments for i in s.token_ids)

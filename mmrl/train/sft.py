@@ -27,7 +27,6 @@ from mmrl.types import (
     Prompt,
     Rollout,
     Sample,
-    StopReason,
 )
 
 
@@ -108,16 +107,7 @@ def demonstrate(sample: Sample, models: Any) -> Demonstration:
 def _check_gold(sample: Sample, prompt: Prompt, text: str, *, rounded: bool) -> None:
     """A gold answer must be right as this model writes it; one that was rounded, right enough."""
     task = TASKS.get(sample.task)
-    rollout = Rollout(
-        prompt=prompt,
-        sampled_under=prompt,
-        segments=(),
-        text=text,
-        offsets=(),
-        parsed=task.parse(text),
-        stop=StopReason.EOS,
-        policy_step=0,
-    )
+    rollout = Rollout.written(text, task.parse(text), prompt)
     score = task.score(rollout, sample)
     least = task.threshold if rounded else 1.0 - 1e-6
     if score is None or score < least:

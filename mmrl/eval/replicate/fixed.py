@@ -7,24 +7,15 @@ from collections.abc import Sequence
 from mmrl.methods.base import Method
 from mmrl.tasks.base import Task
 from mmrl.train.score import Scorer
-from mmrl.types import Clock, Group, Prompt, Rollout, Sample, ScoredGroup, StopReason
+from mmrl.types import Clock, Group, Prompt, Rollout, Sample, ScoredGroup
 
 CLOCK = Clock(step=0, stage="fixed", stage_step=0, stage_steps=1)
 _PROMPT = Prompt(messages=(), token_ids=())
 
 
 def fixed_rollout(task: Task, text: str) -> Rollout:
-    """A finished completion that nobody sampled: text and what the task reads in it, no tokens."""
-    return Rollout(
-        prompt=_PROMPT,
-        sampled_under=_PROMPT,
-        segments=(),
-        text=text,
-        offsets=(),
-        parsed=task.parse(text),
-        stop=StopReason.EOS,
-        policy_step=0,
-    )
+    """A finished completion that nobody sampled, as the task reads it."""
+    return Rollout.written(text, task.parse(text), _PROMPT)
 
 
 def fixed_group(task: Task, sample: Sample, texts: Sequence[str], name: str = "") -> Group:
